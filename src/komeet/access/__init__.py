@@ -1,0 +1,1 @@
+"""Keys, principals, rights, and the access rule that every route carries."""

@@ -1,0 +1,66 @@
+"""Keys: `sk-km-` and 256 random bits, shown once, kept as a SHA-256 digest (enough for that much chance: ASVS 6.5.2)."""
+
+import hashlib
+import secrets
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from msgspec import Struct
+
+from komeet.core.money import Nano
+from komeet.core.secrets import Secret
+
+PREFIX = "sk-km-"
+
+
+def mint() -> Secret:
+    """Return a new key."""
+    return Secret(PREFIX + secrets.token_urlsafe(32))
+
+
+def digest(key: str) -> bytes:
+    """Return the 32 bytes under which a key is kept and found."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """What is known of a key, but never the key."""
+
+    id: str
+    name: str
+    digest: bytes
+    hint: str
+    """Its last four characters, to tell keys apart."""
+    account: int
+    """Its account in the ledger."""
+    budget: Nano | None = None
+    """The hard limit of its account, if it has one."""
+    models: tuple[str, ...] = ()
+    """Patterns (`gpt-5*`, `openai/*`) of which one must match; empty: every model."""
+    tags: tuple[str, ...] = ()
+    store_bodies: bool = False
+    """Whether prompts and answers are kept in the request log."""
+    created_at: int
+    """Unix milliseconds."""
+    expires_at: int | None = None
+    revoked_at: int | None = None
+
+    def allows(self, *names: str) -> bool:
+        """Whether the key may use a model that goes by any of these names."""
+        return not self.models or any(fnmatchcase(name, pattern) for pattern in self.models for name in names)
+
+
+class KeyStore(Protocol):
+    """Finds keys for the pipeline."""
+
+    def known(self, digest: bytes) -> Key | None:
+        """Return the key if it is in hand; no I/O."""
+        ...
+
+    async def find(self, digest: bytes) -> Key | None:
+        """Look the key up in the store, once for any number of callers that ask for it at the same time.
+
+        Raises:
+            Unavailable: the store is out of reach.
+        """
+        ...

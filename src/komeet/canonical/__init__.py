@@ -1,0 +1,1 @@
+"""The neutral model of a call. Frozen structs; no I/O, no format's own words."""

@@ -1,0 +1,27 @@
+"""What a call used, in one convention, whatever the provider's own is."""
+
+from msgspec import Struct
+
+
+class Usage(Struct, frozen=True, kw_only=True):
+    """Tokens by class. A total contains its classes: `cache_read` is part of `input`, `reasoning` of `output`.
+
+    Each wire format normalises its provider's convention to this one where it parses usage, and nowhere else.
+    """
+
+    input: int = 0
+    """All input tokens, cached or not."""
+    cache_read: int = 0
+    """Part of `input` that was read from a prompt cache."""
+    cache_write: int = 0
+    """Part of `input` that was written to a prompt cache."""
+    input_audio: int = 0
+    """Part of `input` that is audio."""
+    cache_read_audio: int = 0
+    """Part of both `cache_read` and `input_audio`."""
+    output: int = 0
+    """All output tokens, reasoning included."""
+    reasoning: int = 0
+    """Part of `output` that is reasoning."""
+    output_audio: int = 0
+    """Part of `output` that is audio."""

@@ -1,0 +1,1 @@
+"""Models, their profiles, limits and prices: data, and its look-up."""

@@ -1,0 +1,30 @@
+"""What a model takes and how: facts about a model family, as data."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Sampling(StrEnum):
+    """When a model takes sampling parameters (temperature, top_p, penalties, logprobs)."""
+
+    ALWAYS = "always"
+    WITHOUT_REASONING = "without_reasoning"
+    """Only when the reasoning effort resolves to `none`."""
+    NEVER = "never"
+
+
+class Profile(Struct, frozen=True, kw_only=True):
+    """One model family. The defaults are what an unknown OpenAI-compatible model is treated as: nothing is changed."""
+
+    limit_field: str | None = None
+    """The only name under which Chat Completions takes the output limit; None: as the caller wrote it."""
+    sampling: Sampling = Sampling.ALWAYS
+    default_effort: str | None = None
+    """The reasoning effort when the caller names none; None: not known, or not a reasoning model."""
+    context_window: int | None = None
+    """Tokens of input and output together."""
+    input_limit: int | None = None
+    """Most input tokens, where it is less than the context window."""
+    output_limit: int | None = None
+    """Most output tokens of one answer, reasoning included."""

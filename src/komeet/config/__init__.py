@@ -1,0 +1,1 @@
+"""The YAML file: schema, loading, and what is used when there is none."""

@@ -1,0 +1,1 @@
+"""Ids, money, clock, errors, secrets and the values of an HTTP exchange: what every room may know."""

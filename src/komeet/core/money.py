@@ -1,0 +1,55 @@
+"""Money is an integer of nano-US-dollars (10⁻⁹ $), everywhere; a float never holds it.
+
+A price is an integer of nano-dollars per million units (tokens, requests …): 1.75 $ per million tokens is
+1_750_000_000. `tokens × price` is exact, and is divided by a million and rounded once, when a call is settled.
+"""
+
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from typing import NewType
+
+Nano = NewType("Nano", int)
+"""Nano-US-dollars."""
+
+PerMillion = NewType("PerMillion", int)
+"""Nano-US-dollars per million units."""
+
+NANO_PER_DOLLAR = 1_000_000_000
+UNITS_PER_PRICE = 1_000_000
+
+
+def settle(exact: int) -> Nano:
+    """Divide `exact` (units × price per million) by a million, half to even: the one rounding of a bill."""
+    quotient, rest = divmod(exact, UNITS_PER_PRICE)
+    half = UNITS_PER_PRICE // 2
+    return Nano(quotient + (rest > half or (rest == half and quotient % 2 == 1)))
+
+
+def ceil(exact: int) -> Nano:
+    """Divide `exact` (units × price per million) by a million, upwards: for upper bounds."""
+    return Nano(-(-exact // UNITS_PER_PRICE))
+
+
+def price(dollars_per_million: Decimal) -> PerMillion:
+    """Return a price from dollars per million units; raises ValueError below a nano-dollar per million."""
+    exact = dollars_per_million * NANO_PER_DOLLAR
+    if exact != exact.to_integral_value():
+        raise ValueError(f"{dollars_per_million} $ per million is finer than a nano-dollar per million")
+    return PerMillion(int(exact))
+
+
+def parse_dollars(text: str) -> Nano:
+    """Read an amount as people write it (`10`, `0.05`, `$2.50`); raises ValueError naming what is wrong."""
+    try:
+        amount = Decimal(text.strip().removeprefix("$"))
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not an amount in dollars, such as 10 or 0.05") from None
+    if not amount.is_finite() or amount < 0:
+        raise ValueError(f"{text!r} is not an amount of zero or more dollars")
+    return Nano(int((amount * NANO_PER_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
+
+
+def dollars(amount: int) -> str:
+    """Write an amount in dollars, exactly, without trailing zeros: `0.0000945`, `12`, `-0.5`."""
+    sign, rest = "-" if amount < 0 else "", abs(amount)
+    whole, fraction = divmod(rest, NANO_PER_DOLLAR)
+    return f"{sign}{whole}.{fraction:09d}".rstrip("0").rstrip(".")

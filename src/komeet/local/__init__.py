@@ -1,0 +1,1 @@
+"""The embedded model: a supervised child process, spoken to like any provider."""

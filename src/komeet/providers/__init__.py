@@ -1,0 +1,1 @@
+"""A provider is a row in `registry.toml`; code only where its protocol requires it."""

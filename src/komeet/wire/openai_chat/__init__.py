@@ -1,0 +1,1 @@
+"""The Chat Completions format of OpenAI: both roles, stream and errors."""
