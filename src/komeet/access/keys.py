@@ -1,4 +1,4 @@
-"""Keys: `sk-km-` and 256 random bits, shown once, kept as a SHA-256 digest (enough for that much chance: ASVS 6.5.2)."""
+"""Keys: `sk-km-` and 256 random bits, shown once, kept as a SHA-256 digest (fit for so much chance: ASVS 6.5.2)."""
 
 import hashlib
 import secrets

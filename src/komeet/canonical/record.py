@@ -1,0 +1,43 @@
+"""One line about one call: what the request log keeps and what the metrics count."""
+
+from msgspec import Struct
+
+from komeet.canonical.usage import Usage
+from komeet.core.money import Nano
+
+
+class CallRecord(Struct, frozen=True, kw_only=True):
+    """A call that has ended, with the attempt that answered it; all times in microseconds from its first byte."""
+
+    request_id: str
+    at: int
+    """Unix milliseconds of its arrival."""
+    surface: str
+    """The path of the public API that it came in by."""
+    key_id: str = ""
+    tags: tuple[str, ...] = ()
+    model_asked: str = ""
+    model_served: str = ""
+    provider: str = ""
+    attempt_id: str = ""
+    attempts: int = 0
+    status: int
+    """The HTTP status that the caller got; 499 where the caller left before one."""
+    error: str = ""
+    """The code of the error that the caller got, also inside a stream."""
+    usage: Usage = Usage()
+    cost: Nano = Nano(0)
+    estimated: bool = False
+    unpriced: bool = False
+    streamed: bool = False
+    latency_us: int = 0
+    first_token_us: int | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    losses: tuple[str, ...] = ()
+    """Paths of the knobs that were left out."""
+    upstream_request_id: str = ""
+    """The provider's own id of the call, for its support."""
+    request_body: bytes | None = None
+    """Only where the key asks for bodies to be kept."""
+    response_body: bytes | None = None

@@ -1,0 +1,178 @@
+"""Reads the configuration file; every mistake is named by its path."""
+
+import difflib
+import os
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from komeet.config.schema import Config
+from komeet.core.secrets import Secret
+
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_AT = re.compile(r" - at `(?P<in_key>key in )?\$?(?P<path>[^`]*)`$")
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class ConfigError(Exception):
+    """The file cannot be used; the message says where and why, and holds no secret."""
+
+
+def load(path: Path, environment: Mapping[str, str]) -> Config:
+    """Read, interpolate and check the file at `path`.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or says something that Komeet does not understand.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not UTF-8 text") from None
+    try:
+        return parse(text, environment)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def parse(text: str, environment: Mapping[str, str]) -> Config:
+    """Return the configuration that `text` describes; raises ConfigError with the path of the first mistake."""
+    try:
+        document: object = yaml.load(text, Loader=_UniqueKeys)  # noqa: S506 - derived from SafeLoader
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ConfigError(f"{where}{error.problem or 'not YAML'}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"not YAML: {error}") from None
+    if document is None:
+        document = {}
+    try:
+        config = msgspec.convert(
+            _interpolate(document, environment, ""), Config, strict=False, dec_hook=_decode, str_keys=True
+        )
+    except msgspec.ValidationError as error:
+        raise ConfigError(_explain(str(error))) from None
+    _check(config)
+    return config
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the file, for editors."""
+    return msgspec.json.schema(Config, schema_hook=_schema_of)
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML lets a later key silently replace an earlier one; a configuration must not."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = cast("object", self.construct_object(key_node, deep=True))  # pyright: ignore[reportUnknownMemberType]
+            if key in seen:
+                raise yaml.MarkedYAMLError(problem=f"`{key}` is given twice", problem_mark=key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _interpolate(value: object, environment: Mapping[str, str], path: str) -> object:
+    """Replace `${NAME}` and `${NAME:-default}` in every string."""
+    match value:
+        case str():
+
+            def replace(match: re.Match[str]) -> str:
+                name, default = match["name"], cast("str | None", match["default"])
+                found = environment.get(name, default)
+                if found is None:
+                    raise ConfigError(
+                        f"{path}: the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+                    )
+                return found
+
+            return _VARIABLE.sub(replace, value)
+        case dict():
+            items = cast("dict[object, object]", value).items()
+            return {key: _interpolate(item, environment, f"{path}.{key}".lstrip(".")) for key, item in items}
+        case list():
+            entries = cast("list[object]", value)
+            return [_interpolate(item, environment, f"{path}[{index}]") for index, item in enumerate(entries)]
+        case _:
+            return value
+
+
+def _decode(kind: type, value: object) -> Secret:
+    if kind is Secret and isinstance(value, str):
+        return Secret(value)
+    raise TypeError("expected a string")
+
+
+def _schema_of(kind: type) -> dict[str, Any]:
+    if kind is Secret:
+        return {"type": "string", "format": "password"}
+    raise NotImplementedError(kind)
+
+
+def _explain(message: str) -> str:
+    """Turn msgspec's `Expected `int`, got `str` - at `$.server.port`` into `server.port: expected int, got str`."""
+    found = _AT.search(message)
+    path = found["path"].lstrip(".") if found else ""
+    text = _AT.sub("", message)
+    unknown = _UNKNOWN.search(text)
+    if unknown:
+        field = unknown["field"]
+        close = difflib.get_close_matches(field, _known_fields(), n=1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        return f"{f'{path}.{field}' if path else field}: there is no such option{hint}"
+    text = text[:1].lower() + text[1:].replace("`", "")
+    return f"{path}: {text}" if path else f"the file: {text}"
+
+
+def _known_fields() -> list[str]:
+    found: list[str] = []
+    definitions = cast("dict[str, dict[str, Any]]", schema().get("$defs", {}))
+    for definition in definitions.values():
+        found.extend(cast("dict[str, Any]", definition.get("properties", {})))
+    return found
+
+
+def _check(config: Config) -> None:
+    """What types cannot say."""
+    seen: dict[str, int] = {}
+    for index, provider in enumerate(config.providers or ()):
+        path = f"providers[{index}]"
+        if provider.name in seen:
+            raise ConfigError(f"{path}.name: {provider.name} is already providers[{seen[provider.name]}]")
+        seen[provider.name] = index
+        if provider.api_key is not None and provider.api_key_file is not None:
+            raise ConfigError(f"{path}.api_key_file: give api_key or api_key_file, not both")
+        if provider.base_url is not None:
+            _check_url(provider.base_url, f"{path}.base_url", allow_http=provider.allow_http)
+        for name, value in provider.headers.items():
+            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[\r\n\0]", value):
+                raise ConfigError(f"{path}.headers: {name!r} is not a header")
+
+
+def _check_url(url: str, path: str, *, allow_http: bool) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigError(f"{path}: expected https URL, such as https://api.example.com/v1")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigError(f"{path}: expected https URL without user, query or fragment; credentials go into api_key")
+    if parts.scheme == "http" and not allow_http and host not in _LOOPBACK and not host.startswith("127."):
+        raise ConfigError(f"{path}: expected https URL (http is for this machine; allow_http: true lifts this)")
+
+
+def default_data_dir(environment: Mapping[str, str]) -> Path:
+    """Return where data is kept when nobody says: the XDG data directory."""
+    base = environment.get("XDG_DATA_HOME") or os.path.join(environment.get("HOME") or "~", ".local", "share")  # noqa: PTH118
+    return Path(base).expanduser() / "komeet"

@@ -1,0 +1,131 @@
+"""The configuration file: every option, its default and what it means. The reference page is made from here."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from komeet.core.secrets import Secret
+
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
+
+
+class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Komeet listens, and what a caller may ask of it."""
+
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 4000
+    max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body; above it: 413.")] = 33_554_432
+    max_header_bytes: Annotated[int, Meta(ge=1024, description="Largest header section; above it: 431.")] = 32_768
+    header_seconds: Annotated[
+        Seconds, Meta(description="From the first byte of a request to the end of its headers.")
+    ] = 10.0
+    idle_seconds: Annotated[Seconds, Meta(description="How long a connection may be kept without a request.")] = 75.0
+    write_seconds: Annotated[Seconds, Meta(description="How long a caller may take nothing of an answer.")] = 60.0
+    drain_seconds: Annotated[Seconds, Meta(description="How long running calls may go on after SIGTERM.")] = 30.0
+
+
+class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How long each phase of a call to a provider may take."""
+
+    connect: Annotated[Seconds, Meta(description="Name look-up, connection and TLS.")] = 10.0
+    first_byte: Annotated[Seconds, Meta(description="From the request sent to the first byte of the answer.")] = 600.0
+    idle: Annotated[Seconds, Meta(description="Between two pieces of an answer.")] = 300.0
+    total: Annotated[Seconds, Meta(description="The whole call.")] = 3600.0
+
+
+class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A provider: a row of the registry by its name, or an address of your own."""
+
+    name: Annotated[
+        Name, Meta(description="A name of the registry (`openai`, `groq` …), or any other with a `base_url`.")
+    ]
+    base_url: Annotated[
+        str | None,
+        Meta(description="Where its API starts, with `/v1` where it has one. https, or http on this machine."),
+    ] = None
+    api_key: Annotated[
+        Secret | None,
+        Meta(description="Its key: `${OPENAI_API_KEY}`. Without it: the registry's environment variable."),
+    ] = None
+    api_key_file: Annotated[str | None, Meta(description="A file that holds the key instead.")] = None
+    allow_http: Annotated[
+        bool, Meta(description="Allow http to another machine: keys and prompts go in the clear.")
+    ] = False
+    models: Annotated[
+        tuple[str, ...] | None,
+        Meta(
+            description="Patterns of the models that it offers by bare name; default: those of the price book, or all."
+        ),
+    ] = None
+    stream_usage: Annotated[
+        Literal["ask", "always", "never"] | None,
+        Meta(description="Whether it reports usage on streams when asked, always, or never (then it is estimated)."),
+    ] = None
+    prices_of: Annotated[
+        str | None, Meta(description="The price book's name for it, where it bills as a provider of the book does.")
+    ] = None
+    headers: Annotated[dict[str, str], Meta(description="Headers added to every call.")] = {}
+    deadlines: Annotated[Deadlines, Meta(description="How long each phase of a call may take.")] = Deadlines()
+    ca_file: Annotated[
+        str | None, Meta(description="Certificates to trust for it, in place of the system's (PEM).")
+    ] = None
+
+
+class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The embedded model, `local/smollm2-135m`."""
+
+    enabled: Annotated[bool, Meta(description="Whether it is offered.")] = True
+    start: Annotated[
+        Literal["on_demand", "at_start"],
+        Meta(description="When its process starts: with the first call, or with Komeet."),
+    ] = "on_demand"
+    threads: Annotated[
+        Annotated[int, Meta(ge=1, le=1024)] | None, Meta(description="Threads that it computes on; default: all cores.")
+    ] = None
+
+
+class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How spending is kept."""
+
+    durability: Annotated[
+        Literal["power_loss", "crash"],
+        Meta(
+            description="What a committed hold survives: a loss of power (each commit waits for the disk), or a crash."
+        ),
+    ] = "power_loss"
+    unpriced: Annotated[
+        Literal["allow", "refuse"],
+        Meta(description="Calls to models without a known price. Keys with a budget are always refused them."),
+    ] = "allow"
+    budget_output_tokens: Annotated[
+        int,
+        Meta(
+            ge=1, description="Output limit set for keys with a budget when the caller sets none; less if less is left."
+        ),
+    ] = 16_384
+
+
+class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What Komeet writes about itself to standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="The least that is written.")] = (
+        "info"
+    )
+    format: Annotated[Literal["text", "json"], Meta(description="For people, or for machines.")] = "text"
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file. Every part may be left out."""
+
+    server: Annotated[Server, Meta(description="Where Komeet listens, and what a caller may ask of it.")] = Server()
+    data_dir: Annotated[
+        str | None, Meta(description="Where keys, ledger and logs are kept; default: `~/.local/share/komeet`.")
+    ] = None
+    providers: Annotated[
+        tuple[Provider, ...] | None,
+        Meta(description="Providers; left out: those whose environment variables are set."),
+    ] = None
+    embedded: Annotated[Embedded, Meta(description="The embedded model.")] = Embedded()
+    ledger: Annotated[Ledger, Meta(description="How spending is kept.")] = Ledger()
+    log: Annotated[Log, Meta(description="What Komeet writes about itself.")] = Log()
