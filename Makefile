@@ -1,0 +1,55 @@
+# Everything here needs Python 3.11+ with pip, and nothing else: uv is fetched where it is missing (see .ci/uv).
+
+.POSIX:
+.SHELLFLAGS = -euc
+
+UV = .ci/uv
+RUN = $(UV) run --no-sync
+
+# Passed on: make serve ARGS="--port 8080", make test PYTEST_ARGS="-k ledger", make bench BENCH_ARGS="--rounds 5"
+ARGS =
+PYTEST_ARGS =
+BENCH_ARGS =
+
+.PHONY: help serve test check lock lint types imports fmt bench sync sync-dev
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+serve: sync ## install what is missing, then start Komeet on http://127.0.0.1:4000
+	@$(RUN) komeet serve $(ARGS)
+
+test: check ## the checks, then every test
+	@$(RUN) pytest $(PYTEST_ARGS)
+
+check: lock lint types imports ## lock file, format, lint, types, import contracts
+
+fmt: sync-dev ## format, and fix what ruff can fix
+	@$(RUN) ruff check --fix .
+	@$(RUN) ruff format .
+
+bench: sync ## overhead beside nginx: CPU, latency, memory; prints ratios (needs nginx and wrk)
+	@$(RUN) python -m bench.overhead $(BENCH_ARGS)
+
+# The steps of `check`; each runs alone too.
+
+lock: sync-dev
+	@$(UV) lock --check --quiet
+
+lint: sync-dev
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+
+types: sync-dev
+	@$(RUN) basedpyright
+
+imports: sync-dev
+	@$(RUN) lint-imports --no-logo
+
+# Exactly what uv.lock says; `--inexact` leaves the development tools of an earlier `make test` where they are.
+
+sync:
+	@$(UV) sync --frozen --inexact
+
+sync-dev:
+	@$(UV) sync --frozen --group dev
