@@ -113,6 +113,11 @@ class BudgetExceeded(ClientError):
     status = 402
     code = "budget_exceeded"
 
+    def __init__(self, message: str, *, room: int) -> None:
+        super().__init__(message)
+        self.room = room
+        """Nano-dollars that the tightest account has left."""
+
 
 class NotAllowed(ClientError):
     """The key is known and may not do this."""

@@ -41,6 +41,11 @@ class Reply(Protocol):
         ...
 
     @property
+    def finished(self) -> bool:
+        """Whether the answer is complete, or given up."""
+        ...
+
+    @property
     def sent(self) -> int:
         """Body bytes handed to the transport."""
         ...

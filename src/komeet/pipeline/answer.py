@@ -1,0 +1,104 @@
+"""From the provider's answer to the caller's: bytes go out as they came, and are metered on the way."""
+
+from komeet.core.errors import CutMidStream, KomeetError
+from komeet.core.http import Answer
+from komeet.core.money import dollars
+from komeet.pipeline.bill import estimate_usage, price_usage
+from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.ports import Ports
+
+_LARGEST_ANSWER = 128 << 20
+_JSON = (b"content-type", b"application/json")
+_EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+_NO_CACHE = (b"cache-control", b"no-cache")
+
+
+def reply_headers(call: Call, attempt: Attempt) -> list[tuple[bytes, bytes]]:
+    """Return the headers that every answer of a provider carries."""
+    headers = [
+        (b"x-request-id", call.id.encode()),
+        (b"x-komeet-provider", attempt.candidate.provider.name.encode()),
+    ]
+    if attempt.losses:
+        paths = ", ".join(loss.path for loss in attempt.losses)
+        headers.append((b"x-komeet-loss", paths.encode("ascii", "replace")))
+    return headers
+
+
+async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
+    """Answer a call that asked for a whole answer.
+
+    Raises:
+        Garbled: the provider's bytes are not an answer of the format.
+        CutMidStream, UpstreamTimedOut: it did not come whole.
+    """
+    body = await answer.read(_LARGEST_ANSWER)
+    whole = call.format.read_whole(body)
+    if isinstance(whole, KomeetError):
+        raise whole
+    attempt.usage = whole.usage
+    attempt.model_served = whole.model
+    attempt.service_tier = whole.service_tier
+    attempt.completed = True
+    if attempt.usage is None:
+        attempt.output_text = whole.output_text()
+        await estimate_usage(call, attempt, ports)
+    price_usage(attempt)
+    headers = [_JSON, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
+    if attempt.estimated:
+        headers.append((b"x-komeet-usage", b"estimated"))
+    if call.known_key.store_bodies:
+        attempt.received = [body]
+    call.status = 200
+    call.reply.whole(200, headers, body)
+
+
+def _cost(attempt: Attempt) -> bytes:
+    return b"unpriced" if attempt.candidate.price is None else dollars(attempt.cost).encode()
+
+
+async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
+    """Forward a stream event by event.
+
+    Raises:
+        KomeetError: the stream broke, ended early or carried an error; what had come before has been forwarded.
+    """
+    tap = attempt.tap = call.format.tap(include_usage=call.known_envelope.include_usage)
+    reply = call.reply
+    reply.on_flow(answer.pause, answer.resume)
+    call.status = 200
+    reply.begin(200, [_EVENTS, _NO_CACHE, *reply_headers(call, attempt)])
+    received: list[bytes] | None = [] if call.known_key.store_bodies else None
+    attempt.received = received
+
+    def feed(data: bytes) -> None:
+        out = tap.feed(data)
+        if attempt.first_token_us is None and tap.first_content:
+            attempt.first_token_us = elapsed_us(call, ports)
+        if out:
+            reply.write(out)
+            if received is not None:
+                received.append(out)
+
+    try:
+        await answer.relay(feed)
+    finally:
+        rest, complete = tap.end()
+        attempt.usage = tap.usage
+        attempt.model_served = tap.model
+        attempt.service_tier = tap.service_tier
+        attempt.output_text = tap.output_text()
+    if rest:
+        reply.write(rest)
+    if tap.error is not None:
+        attempt.failed = call.error = tap.error
+        return
+    if not complete:
+        raise CutMidStream(f"{attempt.candidate.provider.name} ended its stream before the answer was complete.")
+    attempt.completed = True
+
+
+def elapsed_us(call: Call, ports: Ports) -> int:
+    """Microseconds since the first byte of the call."""
+    return round((ports.clock.monotonic() - call.request.arrived) * 1_000_000)
+

@@ -1,0 +1,127 @@
+"""The state of one call and of its attempts, as it goes through the stages."""
+
+from komeet.access.keys import Key
+from komeet.canonical.loss import Loss
+from komeet.canonical.usage import Usage
+from komeet.core.clock import Clock
+from komeet.core.errors import KomeetError
+from komeet.core.http import Answer, HttpRequest, Reply
+from komeet.core.ids import new_id
+from komeet.core.money import Nano
+from komeet.routing.directory import Candidate
+from komeet.wire.format import Envelope, Format, Passed, Tap
+
+
+class Call:
+    """One request of a caller, from its arrival to the record of its end."""
+
+    __slots__ = (
+        "arrived_at",
+        "attempts",
+        "candidates",
+        "envelope",
+        "error",
+        "format",
+        "id",
+        "key",
+        "reply",
+        "request",
+        "settled",
+        "status",
+        "surface",
+    )
+
+    def __init__(self, request: HttpRequest, reply: Reply, wire: Format, surface: str, clock: Clock) -> None:
+        self.id = new_id("req_", clock)
+        self.request = request
+        self.reply = reply
+        self.format = wire
+        self.surface = surface
+        self.arrived_at = clock.unix_ms()
+        self.key: Key | None = None
+        self.envelope: Envelope | None = None
+        self.candidates: tuple[Candidate, ...] = ()
+        self.attempts: list[Attempt] = []
+        self.settled = True
+        """False while the tokens of its last attempt are still being counted."""
+        self.status = 0
+        """What the caller got; 0: nothing yet."""
+        self.error: KomeetError | None = None
+
+    @property
+    def known_key(self) -> Key:
+        """The key; only after `identify`."""
+        assert self.key is not None
+        return self.key
+
+    @property
+    def known_envelope(self) -> Envelope:
+        """The parsed request; only after `parse`."""
+        assert self.envelope is not None
+        return self.envelope
+
+
+class Attempt:
+    """One try at one provider."""
+
+    __slots__ = (
+        "answer",
+        "asked_for_usage",
+        "candidate",
+        "completed",
+        "cost",
+        "estimated",
+        "failed",
+        "first_token_us",
+        "held",
+        "id",
+        "inserted_limit",
+        "losses",
+        "model_served",
+        "output_text",
+        "passed",
+        "received",
+        "sent",
+        "service_tier",
+        "tap",
+        "upstream_request_id",
+        "usage",
+        "without_stream_options",
+    )
+
+    def __init__(self, candidate: Candidate, clock: Clock) -> None:
+        self.id = new_id("att_", clock)
+        self.candidate = candidate
+        self.held: Nano | None = None
+        """The amount on hold; None: nothing is."""
+        self.inserted_limit: int | None = None
+        """The output limit that we set, where the caller set none."""
+        self.asked_for_usage = False
+        self.sent = False
+        """Whether a byte of the request may have left: from then on it may cost."""
+        self.answer: Answer | None = None
+        """Set once the provider has answered with success."""
+        self.passed: Passed | None = None
+        """The provider's refusal of the caller's own mistake."""
+        self.tap: Tap | None = None
+        self.usage: Usage | None = None
+        self.service_tier: str | None = None
+        self.model_served = ""
+        self.output_text = ""
+        self.estimated = False
+        self.cost = Nano(0)
+        self.completed = False
+        """Whether the answer came whole."""
+        self.first_token_us: int | None = None
+        self.losses: tuple[Loss, ...] = ()
+        self.upstream_request_id = ""
+        self.received: list[bytes] | None = None
+        """What the caller got, where the key asks for it to be kept."""
+        self.without_stream_options = False
+        """Whether it was refused for asking for usage, and is to be tried again without."""
+        self.failed: KomeetError | None = None
+        """The error that the provider sent inside its stream."""
+
+    def mark_sent(self) -> None:
+        """Note that the first byte is about to leave."""
+        self.sent = True

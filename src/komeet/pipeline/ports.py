@@ -1,0 +1,72 @@
+"""The duties that the pipeline asks of rooms that do I/O; the composition root says who fulfils them."""
+
+from collections.abc import Coroutine
+from typing import Any, Literal, Protocol
+
+from msgspec import Struct
+
+from komeet.access.keys import KeyStore
+from komeet.canonical.record import CallRecord
+from komeet.canonical.usage import Usage
+from komeet.core.clock import Clock
+from komeet.core.http import Fetcher, Origin
+from komeet.core.secrets import Secret
+from komeet.ledger.port import Ledger
+from komeet.routing.directory import Directory
+from komeet.routing.learned import Learned
+
+
+class Spawner(Protocol):
+    """Starts work that outlives the call; it is supervised, and waited for at shutdown."""
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> object: ...
+
+
+class Embedded(Protocol):
+    """The embedded model's process."""
+
+    async def origin(self) -> tuple[Origin, Secret]:
+        """Return where it answers and the key that it takes, starting it if need be.
+
+        Raises:
+            UpstreamBusy: it is being restarted, or cannot be started.
+        """
+        ...
+
+
+class Estimator(Protocol):
+    """Counts tokens where no provider reported them."""
+
+    async def estimate(self, model: str, prompt: str, output: str) -> Usage:
+        """Count off the event loop; `model` picks the tokenizer."""
+        ...
+
+
+class Observer(Protocol):
+    """Learns of every call that ended: the request log, the metrics. Never blocks, never raises."""
+
+    def ended(self, record: CallRecord) -> None: ...
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """What the operator decided about spending."""
+
+    unpriced: Literal["allow", "refuse"] = "allow"
+    budget_output_tokens: int = 16_384
+    """The output limit that is set for keys with a budget when the caller sets none."""
+
+
+class Ports(Struct, frozen=True, kw_only=True):
+    """Everything that a call may touch."""
+
+    clock: Clock
+    keys: KeyStore
+    directory: Directory
+    learned: Learned
+    ledger: Ledger
+    fetcher: Fetcher
+    embedded: Embedded | None
+    estimator: Estimator
+    tasks: Spawner
+    observers: tuple[Observer, ...]
+    policy: Policy

@@ -1,0 +1,48 @@
+"""One line about the call, for the request log and the metrics."""
+
+from komeet.canonical.record import CallRecord
+from komeet.canonical.usage import Usage
+from komeet.core.money import Nano
+from komeet.pipeline.answer import elapsed_us
+from komeet.pipeline.call import Call
+from komeet.pipeline.ports import Ports
+
+CALLER_LEFT = 499
+"""nginx's status for a caller that left before its answer."""
+_KEPT_BODY = 1 << 20
+
+
+def record(call: Call, ports: Ports) -> None:
+    """Tell every observer how the call ended."""
+    attempt = call.attempts[-1] if call.attempts else None
+    key, envelope = call.key, call.envelope
+    keep = key is not None and key.store_bodies
+    line = CallRecord(
+        request_id=call.id,
+        at=call.arrived_at,
+        surface=call.surface,
+        key_id=key.id if key else "",
+        tags=key.tags if key else (),
+        model_asked=envelope.model[:256] if envelope else "",
+        model_served=attempt.model_served if attempt else "",
+        provider=attempt.candidate.provider.name if attempt else "",
+        attempt_id=attempt.id if attempt else "",
+        attempts=len(call.attempts),
+        status=call.status or CALLER_LEFT,
+        error=call.error.error_code if call.error else "",
+        usage=(attempt.usage if attempt else None) or Usage(),
+        cost=attempt.cost if attempt else Nano(0),
+        estimated=bool(attempt and attempt.estimated),
+        unpriced=bool(attempt and attempt.usage is not None and attempt.candidate.price is None),
+        streamed=bool(envelope and envelope.stream),
+        latency_us=elapsed_us(call, ports),
+        first_token_us=attempt.first_token_us if attempt else None,
+        bytes_in=len(call.request.body),
+        bytes_out=call.reply.sent,
+        losses=tuple(loss.path for loss in attempt.losses) if attempt else (),
+        upstream_request_id=attempt.upstream_request_id if attempt else "",
+        request_body=call.request.body[:_KEPT_BODY] if keep else None,
+        response_body=b"".join(attempt.received)[:_KEPT_BODY] if keep and attempt and attempt.received else None,
+    )
+    for observer in ports.observers:
+        observer.ended(line)

@@ -1,0 +1,74 @@
+"""Leads a call through the stages, attempt by attempt, to its one answer, its outcomes and its record."""
+
+import logging
+
+from komeet.core.errors import InternalError, KomeetError, UpstreamRefused
+from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.ports import Ports
+from komeet.pipeline.record import record
+from komeet.pipeline.settle import settle
+from komeet.pipeline.stages import ATTEMPT, REQUEST
+from komeet.routing.directory import Candidate
+
+_log = logging.getLogger("komeet.pipeline")
+
+
+async def run(call: Call, ports: Ports) -> None:
+    """Answer the call; every error becomes an answer in the caller's format.
+
+    Cancelling means that the caller has left: the provider's connection is closed, and the attempt is settled.
+    """
+    try:
+        for stage in REQUEST:
+            await stage(call, ports)
+        for candidate in call.candidates:
+            while await _again(call, candidate, ports):
+                pass
+    except KomeetError as error:
+        _refuse(call, error)
+    except Exception:
+        _log.exception("call %s failed", call.id)
+        _refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
+    finally:
+        if call.settled:
+            record(call, ports)
+
+
+async def _again(call: Call, candidate: Candidate, ports: Ports) -> bool:
+    """Make one attempt; return whether the same candidate is to be tried again, in another way."""
+    attempt = Attempt(candidate, ports.clock)
+    call.attempts.append(attempt)
+    error: BaseException | None = None
+    try:
+        for stage in ATTEMPT:
+            await stage(call, attempt, ports)
+    except UpstreamRefused as refused:
+        error = refused
+        if not attempt.without_stream_options:
+            raise
+    except BaseException as failed:
+        error = failed
+        raise
+    finally:
+        if attempt.answer is not None:
+            attempt.answer.close()
+        call.settled = settle(call, attempt, error, ports)
+    if error is not None:
+        return True
+    if call.reply.started and not call.reply.finished:
+        call.reply.end()
+    return False
+
+
+def _refuse(call: Call, error: KomeetError) -> None:
+    call.error = error
+    if error.detail is not None:
+        _log.warning("call %s: %s (%s)", call.id, error.message, error.detail)
+    if call.reply.started:
+        # What has reached the caller cannot be taken back: it ends with an error, never as if it were whole.
+        call.reply.write(call.format.render_stream_error(error))
+        call.reply.end()
+        return
+    status, headers, body = call.format.render_error(error)
+    call.status = status
+    call.reply.whole(status, [*headers, (b"x-request-id", call.id.encode())], body)

@@ -1,0 +1,76 @@
+"""The end of an attempt: exactly one outcome for each hold, whatever happened."""
+
+from msgspec.structs import replace
+
+from komeet.core.errors import KomeetError, UpstreamRefused
+from komeet.ledger.port import Outcome, State
+from komeet.pipeline.answer import elapsed_us
+from komeet.pipeline.bill import estimate_usage, price_usage
+from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.ports import Ports
+from komeet.pipeline.record import record
+
+
+def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Ports) -> bool:
+    """Hand the attempt's outcome to the ledger.
+
+    Returns whether it is settled; False when tokens must first be counted, which a task of its own does (and then
+    settles it): metering outlives the caller.
+    """
+    if attempt.held is None:
+        return True
+    reason = _reason(error)
+    if not attempt.sent or attempt.passed is not None or isinstance(error, UpstreamRefused):
+        _end(call, attempt, State.VOIDED, reason, ports)
+    elif attempt.answer is None:
+        # It was sent and nobody knows what it cost: no status came back.
+        _end(call, attempt, State.ORPHAN, reason, ports)
+    elif attempt.usage is not None:
+        if not attempt.completed or attempt.tap is not None:
+            price_usage(attempt)
+        _end(call, attempt, State.SETTLED, reason, ports)
+    elif attempt.failed is not None and attempt.first_token_us is None:
+        _end(call, attempt, State.VOIDED, attempt.failed.error_code, ports)
+    elif attempt.tap is not None:
+        ports.tasks.spawn("estimate", _estimate(call, attempt, reason, ports))
+        return False
+    else:
+        _end(call, attempt, State.ORPHAN, reason, ports)
+    return True
+
+
+async def _estimate(call: Call, attempt: Attempt, reason: str, ports: Ports) -> None:
+    await estimate_usage(call, attempt, ports)
+    price_usage(attempt)
+    _end(call, attempt, State.SETTLED, reason, ports)
+    record(call, ports)
+
+
+def _end(call: Call, attempt: Attempt, state: State, reason: str, ports: Ports) -> None:
+    settled = state is State.SETTLED
+    usage = attempt.usage if settled else None
+    price = attempt.candidate.price
+    outcome = Outcome(
+        attempt_id=attempt.id,
+        state=state,
+        cost=attempt.cost,
+        estimated=attempt.estimated,
+        unpriced=settled and price is None,
+        price_version="" if price is None else price.version,
+        model_served=attempt.model_served,
+        reason=reason,
+        latency_us=elapsed_us(call, ports),
+        first_token_us=attempt.first_token_us,
+        ended_at=ports.clock.unix_ms(),
+    )
+    ports.ledger.end(outcome if usage is None else replace(outcome, usage=usage))
+
+
+def _reason(error: BaseException | None) -> str:
+    match error:
+        case None:
+            return ""
+        case KomeetError():
+            return error.error_code
+        case _:
+            return "caller_left"

@@ -1,0 +1,194 @@
+"""The way of a call, in order. Every surface goes through these, and there is no second door.
+
+`REQUEST` runs once a call, `ATTEMPT` once for each provider that is tried while nothing has reached the caller; whatever
+happens in an attempt, it is settled afterwards (`pipeline.settle`).
+"""
+
+from collections.abc import Awaitable, Callable
+
+from komeet.access.keys import digest
+from komeet.access.rules import bearer
+from komeet.canonical.extent import Extent
+from komeet.core.errors import AuthError, BudgetExceeded, NotAllowed, UpstreamRefused
+from komeet.core.money import Nano
+from komeet.ledger.port import Hold
+from komeet.metering.bound import affordable_output, upper_bound
+from komeet.pipeline.answer import answer_stream, answer_whole, reply_headers
+from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.ports import Ports
+from komeet.providers.provider import outgoing
+from komeet.wire.format import Passed
+
+_LEAST_OUTPUT = 16
+"""Tokens: a budget that affords fewer is exhausted, rather than answered with a stump."""
+_LARGEST_REFUSAL = 1 << 20
+
+
+async def identify(call: Call, ports: Ports) -> None:
+    """Find the key of the call."""
+    token = bearer(call.request.headers)
+    if token is None:
+        raise AuthError(
+            "No API key. Send one as `Authorization: Bearer sk-km-…`; `komeet key create --name NAME` makes one."
+        )
+    hashed = digest(token)
+    key = ports.keys.known(hashed) or await ports.keys.find(hashed)
+    if key is None:
+        raise AuthError(f"Incorrect API key: it ends in {token[-4:]!r} and is not known here.")
+    if key.revoked_at is not None:
+        raise AuthError(f"This API key ({key.name}) has been revoked.")
+    if key.expires_at is not None and key.expires_at <= ports.clock.unix_ms():
+        raise AuthError(f"This API key ({key.name}) has expired.")
+    call.key = key
+
+
+async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
+    """Read what the caller asks for."""
+    call.envelope = call.format.parse_envelope(call.request.body)
+
+
+async def choose(call: Call, ports: Ports) -> None:
+    """Decide who can answer, and whether this key may ask them."""
+    asked = call.known_envelope.model
+    candidate = ports.directory.resolve(asked)
+    key = call.known_key
+    if not key.allows(asked, *candidate.names):
+        raise NotAllowed(
+            f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
+            param="model",
+        )
+    if candidate.price is None and (key.budget is not None or ports.policy.unpriced == "refuse"):
+        reason = "this API key has a budget" if key.budget is not None else "this gateway refuses such models"
+        raise NotAllowed(
+            f"The price of `{asked}` at {candidate.provider.name} is not known, and {reason}.", param="model"
+        )
+    call.candidates = (candidate,)
+
+
+async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
+    """Hold the upper bound of the attempt's cost; with a budget, set an output limit where the caller set none."""
+    key = call.known_key
+    if key.budget is None:
+        # Nothing is refused for want of room: a bound from the sizes alone keeps the hold honest at no cost.
+        envelope = call.known_envelope
+        extent = Extent(
+            bytes=envelope.size, candidates=envelope.candidates, output_limit=envelope.output_limit, external=False
+        )
+        amount = _bound(attempt, extent, extent.output_limit or ports.policy.budget_output_tokens)
+        await _hold(call, attempt, ports, amount or Nano(0))
+        return
+    extent = call.format.measure(call.known_envelope)
+    if extent.hosted_tools:
+        raise NotAllowed(
+            "Tools that the provider runs have no upper bound of cost; an API key with a budget may not use them.",
+            param="tools",
+        )
+    limit = extent.output_limit
+    if limit is None:
+        limit = min(ports.policy.budget_output_tokens, attempt.candidate.profile.output_limit or 1 << 40)
+        attempt.inserted_limit = limit
+    amount = _bound(attempt, extent, limit)
+    if amount is None:
+        raise NotAllowed(
+            "The upper bound of this call's cost is not known (it refers to content that is not in its bytes, and"
+            " the model's input limit is not known); an API key with a budget may not make it."
+        )
+    try:
+        await _hold(call, attempt, ports, amount)
+    except BudgetExceeded as refused:
+        fitting = _fitting_limit(attempt, extent, refused.room)
+        if attempt.inserted_limit is None or fitting < _LEAST_OUTPUT:
+            raise
+        attempt.inserted_limit = fitting
+        amount = _bound(attempt, extent, fitting)
+        assert amount is not None
+        await _hold(call, attempt, ports, amount)
+
+
+def _bound(attempt: Attempt, extent: Extent, output_limit: int) -> Nano | None:
+    price = attempt.candidate.price
+    return None if price is None else upper_bound(extent, attempt.candidate.profile, price, output_limit)
+
+
+def _fitting_limit(attempt: Attempt, extent: Extent, room: int) -> int:
+    price = attempt.candidate.price
+    if price is None:
+        return 0
+    return affordable_output(extent, attempt.candidate.profile, price, Nano(room)) or 0
+
+
+async def _hold(call: Call, attempt: Attempt, ports: Ports, amount: Nano) -> None:
+    key = call.known_key
+    await ports.ledger.hold(
+        Hold(
+            attempt_id=attempt.id,
+            request_id=call.id,
+            key_id=key.id,
+            accounts=(key.account,),
+            provider=attempt.candidate.provider.name,
+            model=attempt.candidate.model,
+            model_asked=call.known_envelope.model,
+            tags=key.tags,
+            amount=amount,
+            held_at=ports.clock.unix_ms(),
+        )
+    )
+    attempt.held = amount
+
+
+async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
+    """Ask the provider; return once it has answered with success, or with a refusal of the caller's own mistake."""
+    provider = attempt.candidate.provider
+    envelope = call.known_envelope
+    attempt.asked_for_usage = (
+        envelope.stream
+        and provider.stream_usage == "ask"
+        and not ports.learned.refuses_stream_options(provider.name)
+    )
+    edited = call.format.edit(
+        envelope,
+        model=attempt.candidate.model,
+        profile=attempt.candidate.profile,
+        output_limit=attempt.inserted_limit,
+        ask_usage=attempt.asked_for_usage,
+    )
+    attempt.losses = edited.losses
+    if provider.embedded:
+        assert ports.embedded is not None
+        provider = provider.at(*await ports.embedded.origin())
+    answer = await ports.fetcher.fetch(
+        outgoing(provider, path=call.format.path, body=edited.body, stream=envelope.stream), attempt.mark_sent
+    )
+    attempt.upstream_request_id = answer.headers.get(b"x-request-id", b"")[:200].decode("latin-1")
+    if 200 <= answer.status < 300:
+        attempt.answer = answer
+        return
+    body = await answer.read(_LARGEST_REFUSAL)
+    if answer.status == 400 and attempt.asked_for_usage and call.format.names_stream_options(body):
+        ports.learned.note_refused_stream_options(provider.name)
+        attempt.without_stream_options = True
+        raise UpstreamRefused(f"{provider.name} does not take `stream_options`.", upstream_status=400)
+    refusal = call.format.parse_error(answer.status, answer.headers, body, provider.name)
+    if not isinstance(refusal, Passed):
+        raise refusal
+    attempt.passed = refusal
+
+
+async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
+    """Hand the answer to the caller as it comes, and meter it from the same bytes."""
+    if attempt.passed is not None:
+        call.status = attempt.passed.status
+        call.reply.whole(attempt.passed.status, reply_headers(call, attempt), attempt.passed.body)
+        return
+    assert attempt.answer is not None
+    if call.known_envelope.stream and attempt.answer.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+        await answer_stream(call, attempt, attempt.answer, ports)
+    else:
+        await answer_whole(call, attempt, attempt.answer, ports)
+
+
+RequestStage = Callable[[Call, Ports], Awaitable[None]]
+AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
+
+REQUEST: tuple[RequestStage, ...] = (identify, parse, choose)
+ATTEMPT: tuple[AttemptStage, ...] = (reserve, send, relay)

@@ -1,0 +1,148 @@
+"""From the name of a model to who can answer for it: an immutable snapshot of providers, prices and profiles."""
+
+import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from msgspec import Struct
+
+from komeet.catalog.price import ModelPrice
+from komeet.catalog.profile import Profile
+from komeet.core.errors import ModelNotFound
+from komeet.providers.provider import Provider
+
+_REMEMBERED = 4096
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A provider that can be asked for a model."""
+
+    provider: Provider
+    model: str
+    """As this provider is asked for it."""
+    profile: Profile
+    price: ModelPrice | None
+    """None: nobody knows."""
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The names under which a key may be allowed it."""
+        return self.model, f"{self.provider.name}/{self.model}"
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """A line of the list of models."""
+
+    id: str
+    """The shortest name that leads there."""
+    provider: str
+    model: str
+    context_window: int | None
+    price: ModelPrice | None
+
+
+class Book(Protocol):
+    """Prices, and the models that a provider is known to have."""
+
+    def find(self, price_id: str, model: str) -> ModelPrice | None: ...
+
+    def models(self, price_id: str) -> Sequence[str]: ...
+
+
+class Profiles(Protocol):
+    """Facts about model families."""
+
+    def find(self, family: str, model: str) -> Profile: ...
+
+
+class Directory:
+    """Resolves names; remembers what it resolved, within a bound."""
+
+    def __init__(self, providers: Sequence[Provider], book: Book, profiles: Profiles) -> None:
+        self._providers = {provider.name: provider for provider in providers}
+        self._by_rank = sorted(providers, key=lambda provider: provider.rank)
+        self._book = book
+        self._profiles = profiles
+        self._resolved: dict[str, Candidate] = {}
+
+    @property
+    def providers(self) -> Sequence[Provider]:
+        """All providers, in the order in which they are asked for a bare name."""
+        return self._by_rank
+
+    def resolve(self, name: str) -> Candidate:
+        """Return who answers for `name`: `provider/model`, or a bare model that a provider is known to offer.
+
+        Raises:
+            ModelNotFound: nobody does; says what would help.
+        """
+        found = self._resolved.get(name)
+        if found is None:
+            found = self._resolve(name)
+            if len(self._resolved) >= _REMEMBERED:
+                self._resolved.clear()
+            self._resolved[name] = found
+        return found
+
+    def _resolve(self, name: str) -> Candidate:
+        prefix, slash, rest = name.partition("/")
+        if slash and rest and prefix in self._providers:
+            return self._candidate(self._providers[prefix], rest)
+        for provider in self._by_rank:
+            if self._offers(provider, name):
+                return self._candidate(provider, name)
+        raise ModelNotFound(self._missing(name), param="model")
+
+    def _offers(self, provider: Provider, model: str) -> bool:
+        if provider.models is not None:
+            return any(fnmatchcase(model, pattern) for pattern in provider.models)
+        if provider.price_id is not None:
+            return self._book.find(provider.price_id, model) is not None
+        return True
+
+    def _candidate(self, provider: Provider, model: str) -> Candidate:
+        price = self._book.find(provider.price_id, model) if provider.price_id is not None else None
+        return Candidate(
+            provider=provider, model=model, profile=self._profiles.find(provider.family, model), price=price
+        )
+
+    def _missing(self, name: str) -> str:
+        if not self._providers:
+            return f"The model `{name}` is not available: no provider is configured. Set OPENAI_API_KEY, or see `komeet doctor`."
+        close = difflib.get_close_matches(name, [listed.id for listed in self.listing()], n=1)
+        hint = f" Did you mean `{close[0]}`?" if close else ""
+        providers = ", ".join(provider.name for provider in self._by_rank)
+        return (
+            f"The model `{name}` does not exist, or no configured provider offers it ({providers}).{hint}"
+            " GET /v1/models lists what is available; `provider/model` names a provider."
+        )
+
+    def listing(self) -> list[Listed]:
+        """List every model that is known to be offered, each once, by the shortest name that leads to it."""
+        found: list[Listed] = []
+        taken: set[str] = set()
+        for provider in self._by_rank:
+            for model in self._known(provider):
+                bare = model not in taken and model.partition("/")[0] not in self._providers
+                taken.add(model)
+                candidate = self._candidate(provider, model)
+                window = candidate.profile.context_window or (candidate.price and candidate.price.context_window)
+                found.append(
+                    Listed(
+                        id=model if bare else f"{provider.name}/{model}",
+                        provider=provider.name,
+                        model=model,
+                        context_window=window,
+                        price=candidate.price,
+                    )
+                )
+        return found
+
+    def _known(self, provider: Provider) -> Sequence[str]:
+        if provider.models is not None:
+            exact = [model for model in provider.models if not any(sign in model for sign in "*?[")]
+            patterns = [model for model in provider.models if model not in exact]
+            priced = self._book.models(provider.price_id) if provider.price_id is not None and patterns else ()
+            return [*exact, *(m for m in priced if m not in exact and any(fnmatchcase(m, p) for p in patterns))]
+        return self._book.models(provider.price_id) if provider.price_id is not None else ()
