@@ -101,4 +101,3 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
 def elapsed_us(call: Call, ports: Ports) -> int:
     """Microseconds since the first byte of the call."""
     return round((ports.clock.monotonic() - call.request.arrived) * 1_000_000)
-

@@ -1,20 +1,19 @@
 """The way of a call, in order. Every surface goes through these, and there is no second door.
 
-`REQUEST` runs once a call, `ATTEMPT` once for each provider that is tried while nothing has reached the caller; whatever
-happens in an attempt, it is settled afterwards (`pipeline.settle`).
+`REQUEST` runs once a call, `ATTEMPT` once for each provider that is tried while nothing has reached the caller;
+whatever happens in an attempt, it is settled afterwards (`pipeline.settle`).
 """
 
 from collections.abc import Awaitable, Callable
 
-from komeet.access.keys import digest
-from komeet.access.rules import bearer
 from komeet.canonical.extent import Extent
-from komeet.core.errors import AuthError, BudgetExceeded, NotAllowed, UpstreamRefused
+from komeet.core.errors import BudgetExceeded, NotAllowed, UpstreamRefused
 from komeet.core.money import Nano
 from komeet.ledger.port import Hold
 from komeet.metering.bound import affordable_output, upper_bound
 from komeet.pipeline.answer import answer_stream, answer_whole, reply_headers
 from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.ports import Ports
 from komeet.providers.provider import outgoing
 from komeet.wire.format import Passed
@@ -26,20 +25,7 @@ _LARGEST_REFUSAL = 1 << 20
 
 async def identify(call: Call, ports: Ports) -> None:
     """Find the key of the call."""
-    token = bearer(call.request.headers)
-    if token is None:
-        raise AuthError(
-            "No API key. Send one as `Authorization: Bearer sk-km-…`; `komeet key create --name NAME` makes one."
-        )
-    hashed = digest(token)
-    key = ports.keys.known(hashed) or await ports.keys.find(hashed)
-    if key is None:
-        raise AuthError(f"Incorrect API key: it ends in {token[-4:]!r} and is not known here.")
-    if key.revoked_at is not None:
-        raise AuthError(f"This API key ({key.name}) has been revoked.")
-    if key.expires_at is not None and key.expires_at <= ports.clock.unix_ms():
-        raise AuthError(f"This API key ({key.name}) has expired.")
-    call.key = key
+    call.key = await key_of(call.request.headers, ports.keys, ports.clock)
 
 
 async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
@@ -141,9 +127,7 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     provider = attempt.candidate.provider
     envelope = call.known_envelope
     attempt.asked_for_usage = (
-        envelope.stream
-        and provider.stream_usage == "ask"
-        and not ports.learned.refuses_stream_options(provider.name)
+        envelope.stream and provider.stream_usage == "ask" and not ports.learned.refuses_stream_options(provider.name)
     )
     edited = call.format.edit(
         envelope,

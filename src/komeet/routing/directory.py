@@ -26,6 +26,11 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """None: nobody knows."""
 
     @property
+    def context_window(self) -> int | None:
+        """Tokens of input and output together, where anybody says."""
+        return self.profile.context_window or (None if self.price is None else self.price.context_window)
+
+    @property
     def names(self) -> tuple[str, str]:
         """The names under which a key may be allowed it."""
         return self.model, f"{self.provider.name}/{self.model}"
@@ -109,7 +114,10 @@ class Directory:
 
     def _missing(self, name: str) -> str:
         if not self._providers:
-            return f"The model `{name}` is not available: no provider is configured. Set OPENAI_API_KEY, or see `komeet doctor`."
+            return (
+                f"The model `{name}` is not available: no provider is configured."
+                " Set OPENAI_API_KEY, or see `komeet doctor`."
+            )
         close = difflib.get_close_matches(name, [listed.id for listed in self.listing()], n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         providers = ", ".join(provider.name for provider in self._by_rank)
@@ -127,13 +135,12 @@ class Directory:
                 bare = model not in taken and model.partition("/")[0] not in self._providers
                 taken.add(model)
                 candidate = self._candidate(provider, model)
-                window = candidate.profile.context_window or (candidate.price and candidate.price.context_window)
                 found.append(
                     Listed(
                         id=model if bare else f"{provider.name}/{model}",
                         provider=provider.name,
                         model=model,
-                        context_window=window,
+                        context_window=candidate.context_window,
                         price=candidate.price,
                     )
                 )

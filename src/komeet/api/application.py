@@ -1,0 +1,51 @@
+"""Takes each request to its route, past the route's access rule, and turns errors into answers."""
+
+import logging
+from collections.abc import Sequence
+
+from komeet.access.rules import Access, from_this_machine
+from komeet.api.routes import Route, Table
+from komeet.core.errors import InternalError, KomeetError
+from komeet.core.http import Headers, HttpRequest, Reply
+from komeet.core.ids import new_id
+from komeet.pipeline.identify import identify
+from komeet.pipeline.ports import Ports
+from komeet.wire.openai_chat.errors import render_error
+
+_log = logging.getLogger("komeet.api")
+
+
+class Application:
+    """Everything behind the port."""
+
+    def __init__(self, routes: Sequence[Route], ports: Ports) -> None:
+        self.table = Table(routes)
+        self._ports = ports
+
+    async def handle(self, request: HttpRequest, reply: Reply) -> None:
+        """Answer one request; every error becomes an answer."""
+        try:
+            route = self.table.find(request)
+            await self._admit(route, request)
+            await route.handler(request, reply)
+        except KomeetError as error:
+            self._refuse(error, reply)
+        except Exception:  # noqa: BLE001 - the last resort: nobody sees a traceback
+            _log.exception("%s %s failed", request.method, request.path)
+            self._refuse(InternalError("Komeet failed to handle this request; its log says why."), reply)
+
+    async def _admit(self, route: Route, request: HttpRequest) -> None:
+        """Hold the request to its route's access rule; routes of kind KEY are held by the pipeline's first stage."""
+        if route.access is Access.OPERATOR and not from_this_machine(request.peer, request.headers):
+            await identify(request.headers, self._ports.keys, self._ports.clock)
+
+    def _refuse(self, error: KomeetError, reply: Reply) -> None:
+        if reply.started:
+            reply.abort()
+            return
+        reply.whole(*self.refusal(error))
+
+    def refusal(self, error: KomeetError) -> tuple[int, Headers, bytes]:
+        """Return the answer to a request that never became a call."""
+        status, headers, body = render_error(error)
+        return status, [*headers, (b"x-request-id", new_id("req_", self._ports.clock).encode())], body

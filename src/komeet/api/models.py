@@ -1,0 +1,80 @@
+"""`GET /v1/models` and `GET /v1/models/{id}`: what this key may use, in OpenAI's shape."""
+
+from urllib.parse import unquote
+
+import msgspec
+from msgspec import Struct
+
+from komeet.access.keys import Key
+from komeet.core.errors import ModelNotFound
+from komeet.core.http import HttpRequest, Reply
+from komeet.core.ids import new_id
+from komeet.pipeline.identify import identify
+from komeet.pipeline.ports import Ports
+from komeet.routing.directory import Listed
+
+PATH = "/v1/models"
+
+
+class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of the list; `provider`, `context_window` and `priced` are extensions."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+    provider: str
+    context_window: int | None = None
+    priced: bool = False
+
+
+class Models:
+    """The list of models, by key."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def list(self, request: HttpRequest, reply: Reply) -> None:
+        """Answer with every model that the key may use."""
+        key = await identify(request.headers, self._ports.keys, self._ports.clock)
+        rows = [_model(listed) for listed in self._ports.directory.listing() if _may_use(key, listed)]
+        self._answer(reply, {"object": "list", "data": rows})
+
+    async def retrieve(self, request: HttpRequest, reply: Reply) -> None:
+        """Answer with one model; any name that a call may use, also one that the list leaves out."""
+        key = await identify(request.headers, self._ports.keys, self._ports.clock)
+        name = unquote(request.path.removeprefix(PATH + "/"))
+        candidate = self._ports.directory.resolve(name)
+        if not key.allows(name, *candidate.names):
+            raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+        listed = Listed(
+            id=name,
+            provider=candidate.provider.name,
+            model=candidate.model,
+            context_window=candidate.context_window,
+            price=candidate.price,
+        )
+        self._answer(reply, _model(listed))
+
+    def _answer(self, reply: Reply, value: object) -> None:
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"x-request-id", new_id("req_", self._ports.clock).encode()),
+        ]
+        reply.whole(200, headers, msgspec.json.encode(value))
+
+
+def _may_use(key: Key, listed: Listed) -> bool:
+    return key.allows(listed.id, listed.model, f"{listed.provider}/{listed.model}")
+
+
+def _model(listed: Listed) -> Model:
+    return Model(
+        id=listed.id,
+        object="model",
+        created=0,
+        owned_by=listed.provider,
+        provider=listed.provider,
+        context_window=listed.context_window,
+        priced=listed.price is not None,
+    )

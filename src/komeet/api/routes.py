@@ -1,0 +1,58 @@
+"""The public routes: each carries its access rule, and nothing else decides who may use it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from msgspec import Struct
+
+from komeet.access.rules import Access
+from komeet.core.errors import MethodNotAllowed, UnknownPath
+from komeet.core.http import HttpRequest, Reply
+
+Handler = Callable[[HttpRequest, Reply], Awaitable[None]]
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """One method of one path."""
+
+    method: str
+    path: str
+    """Exact; with `rest`, what the path starts with."""
+    access: Access
+    handler: Handler
+    rest: bool = False
+    """Whether anything may follow the path."""
+
+
+class Table:
+    """Finds the route of a request."""
+
+    def __init__(self, routes: Sequence[Route]) -> None:
+        self.routes = tuple(routes)
+        self._exact = {(route.method, route.path): route for route in routes if not route.rest}
+        self._open = [route for route in routes if route.rest]
+
+    def find(self, request: HttpRequest) -> Route:
+        """Return the route.
+
+        Raises:
+            UnknownPath: there is none by that path.
+            MethodNotAllowed: there is one, for other methods.
+        """
+        method = "GET" if request.method == "HEAD" else request.method
+        found = self._exact.get((method, request.path))
+        if found is not None:
+            return found
+        path = request.path
+        matching = [route for route in self._open if path.startswith(route.path) and len(path) > len(route.path)]
+        for route in matching:
+            if route.method == method:
+                return route
+        allowed = sorted({route.method for route in self.routes if not route.rest and route.path == path})
+        allowed += sorted({route.method for route in matching})
+        if not allowed:
+            raise UnknownPath(
+                f"Unknown request URL: {request.method} {path[:200]}. The API starts at /v1; see the docs."
+            )
+        raise MethodNotAllowed(
+            f"{path[:200]} takes {', '.join(allowed)}, not {request.method}.", allow=", ".join(allowed)
+        )

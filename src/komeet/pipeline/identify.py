@@ -1,0 +1,31 @@
+"""Who is calling: the same answer for every route that asks."""
+
+from collections.abc import Mapping
+
+from komeet.access.keys import Key, KeyStore, digest
+from komeet.access.rules import bearer
+from komeet.core.clock import Clock
+from komeet.core.errors import AuthError
+
+
+async def identify(headers: Mapping[bytes, bytes], keys: KeyStore, clock: Clock) -> Key:
+    """Return the key of a request.
+
+    Raises:
+        AuthError: there is none, or it is not known, revoked or expired.
+        Unavailable: the store of keys is out of reach.
+    """
+    token = bearer(headers)
+    if token is None:
+        raise AuthError(
+            "No API key. Send one as `Authorization: Bearer sk-km-…`; `komeet key create --name NAME` makes one."
+        )
+    hashed = digest(token)
+    key = keys.known(hashed) or await keys.find(hashed)
+    if key is None:
+        raise AuthError("Incorrect API key: it is not known here. `komeet key list` lists the keys that are.")
+    if key.revoked_at is not None:
+        raise AuthError(f"This API key ({key.name}) has been revoked.")
+    if key.expires_at is not None and key.expires_at <= clock.unix_ms():
+        raise AuthError(f"This API key ({key.name}) has expired.")
+    return key

@@ -1,0 +1,69 @@
+"""Counts for Prometheus, fed from the records of calls that ended."""
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from komeet.canonical.record import CallRecord
+
+_MOST_SERIES = 1000
+"""Pairs of provider and model that are kept apart: models are named by callers. What comes after counts as `other`."""
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
+
+
+class Metrics:
+    """An observer of calls that speaks Prometheus."""
+
+    def __init__(self) -> None:
+        self._registry = registry = CollectorRegistry()
+        names = ("provider", "model")
+        self._calls = Counter(
+            "komeet_calls", "Calls by the status that the caller got", (*names, "status"), registry=registry
+        )
+        self._tokens = Counter("komeet_tokens", "Tokens; cache_* are part of input, reasoning of output",
+                               (*names, "class"), registry=registry)  # fmt: skip
+        self._cost = Counter("komeet_cost_nanodollars", "Cost in nano-US-dollars", names, registry=registry)
+        self._estimated = Counter(
+            "komeet_estimated_calls", "Calls whose usage was counted here", names, registry=registry
+        )
+        self._unpriced = Counter("komeet_unpriced_calls", "Calls without a known price", names, registry=registry)
+        self._losses = Counter("komeet_losses", "Parameters left out for a model", ("parameter",), registry=registry)
+        self._latency = Histogram("komeet_call_seconds", "From the first byte of a call to the last of its answer",
+                                  ("provider",), buckets=_SECONDS, registry=registry)  # fmt: skip
+        self._first = Histogram("komeet_first_token_seconds", "From the first byte of a call to its first content",
+                                ("provider",), buckets=_SECONDS, registry=registry)  # fmt: skip
+        self._pairs: set[tuple[str, str]] = set()
+
+    def ended(self, record: CallRecord) -> None:
+        """Count one call."""
+        pair = (record.provider, record.model_asked if record.provider else "")
+        if pair not in self._pairs:
+            if len(self._pairs) >= _MOST_SERIES:
+                pair = (record.provider, "other")
+            self._pairs.add(pair)
+        self._calls.labels(*pair, str(record.status)).inc()
+        for name in _CLASSES:
+            count: int = getattr(record.usage, name)
+            if count:
+                self._tokens.labels(*pair, name).inc(count)
+        if record.cost:
+            self._cost.labels(*pair).inc(record.cost)
+        if record.estimated:
+            self._estimated.labels(*pair).inc()
+        if record.unpriced:
+            self._unpriced.labels(*pair).inc()
+        for path in record.losses:
+            self._losses.labels(path).inc()
+        self._latency.labels(record.provider).observe(record.latency_us / 1e6)
+        if record.first_token_us is not None:
+            self._first.labels(record.provider).observe(record.first_token_us / 1e6)
+
+    def watch(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
+        """Show values that are read when somebody asks: name → (text, reader)."""
+        for name, (text, read) in gauges.items():
+            Gauge(name, text, registry=self._registry).set_function(read)
+
+    def exposition(self) -> bytes:
+        """Write everything in Prometheus' text format."""
+        return generate_latest(self._registry)
