@@ -15,6 +15,8 @@ PerMillion = NewType("PerMillion", int)
 
 NANO_PER_DOLLAR = 1_000_000_000
 UNITS_PER_PRICE = 1_000_000
+MOST_DOLLARS = 1_000_000_000
+"""More than anybody spends, and far from the end of a 64-bit integer of nano-dollars."""
 
 
 def settle(exact: int) -> Nano:
@@ -43,8 +45,8 @@ def parse_dollars(text: str) -> Nano:
         amount = Decimal(text.strip().removeprefix("$"))
     except InvalidOperation:
         raise ValueError(f"{text!r} is not an amount in dollars, such as 10 or 0.05") from None
-    if not amount.is_finite() or amount < 0:
-        raise ValueError(f"{text!r} is not an amount of zero or more dollars")
+    if not amount.is_finite() or not 0 <= amount <= MOST_DOLLARS:
+        raise ValueError(f"{text!r} is not an amount between 0 and {MOST_DOLLARS} dollars")
     return Nano(int((amount * NANO_PER_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
 
 
