@@ -67,9 +67,6 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Headers added to every call.")] = {}
     deadlines: Annotated[Deadlines, Meta(description="How long each phase of a call may take.")] = Deadlines()
-    ca_file: Annotated[
-        str | None, Meta(description="Certificates to trust for it, in place of the system's (PEM).")
-    ] = None
 
 
 class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
