@@ -25,6 +25,8 @@
     │   └── CutMidStream     502    the answer broke off after its first byte
     └── GatewayError                we are at fault
         ├── InternalError    500
+        ├── NotSupported     501    HTTP that this server does not speak: a transfer coding, a method
+        ├── VersionNotSupported 505 an HTTP version other than 1.0 and 1.1
         └── Unavailable      503    a store that money or identity needs is out of reach: fail closed
 
 Messages are for callers: what happened, where, and what to do. `detail` is for the log only.
@@ -258,6 +260,20 @@ class GatewayError(KomeetError):
 
 class InternalError(GatewayError):
     """The last resort: the message is constant, the detail is in the log."""
+
+
+class NotSupported(GatewayError):
+    """HTTP that this server does not speak: a transfer coding, a method."""
+
+    status = 501
+    code = "not_supported"
+
+
+class VersionNotSupported(GatewayError):
+    """An HTTP version other than 1.0 and 1.1."""
+
+    status = 505
+    code = "http_version_not_supported"
 
 
 class Unavailable(GatewayError):
