@@ -13,7 +13,9 @@
     │   ├── RequestTimeout   408    the request did not arrive in time
     │   ├── BodyTooLarge     413
     │   ├── HeadersTooLarge  431
-    │   └── LimitExceeded    429
+    │   ├── LimitExceeded    429
+    │   ├── NotSupported     501    HTTP that this server does not speak: a transfer coding, a method
+    │   └── VersionNotSupported 505 an HTTP version other than 1.0 and 1.1
     ├── UpstreamError               the provider is at fault
     │   ├── ConnectFailed    502    nothing was sent: the only one that is always safe to try again
     │   ├── UpstreamRefused  502    the provider answered with an error status before any content
@@ -25,8 +27,6 @@
     │   └── CutMidStream     502    the answer broke off after its first byte
     └── GatewayError                we are at fault
         ├── InternalError    500
-        ├── NotSupported     501    HTTP that this server does not speak: a transfer coding, a method
-        ├── VersionNotSupported 505 an HTTP version other than 1.0 and 1.1
         └── Unavailable      503    a store that money or identity needs is out of reach: fail closed
 
 Messages are for callers: what happened, where, and what to do. `detail` is for the log only.
@@ -181,6 +181,20 @@ class LimitExceeded(ClientError):
     code = "rate_limit_exceeded"
 
 
+class NotSupported(ClientError):
+    """HTTP that this server does not speak: a transfer coding, a method."""
+
+    status = 501
+    code = "not_supported"
+
+
+class VersionNotSupported(ClientError):
+    """An HTTP version other than 1.0 and 1.1."""
+
+    status = 505
+    code = "http_version_not_supported"
+
+
 class UpstreamError(KomeetError):
     """The provider is at fault."""
 
@@ -260,20 +274,6 @@ class GatewayError(KomeetError):
 
 class InternalError(GatewayError):
     """The last resort: the message is constant, the detail is in the log."""
-
-
-class NotSupported(GatewayError):
-    """HTTP that this server does not speak: a transfer coding, a method."""
-
-    status = 501
-    code = "not_supported"
-
-
-class VersionNotSupported(GatewayError):
-    """An HTTP version other than 1.0 and 1.1."""
-
-    status = 505
-    code = "http_version_not_supported"
 
 
 class Unavailable(GatewayError):
