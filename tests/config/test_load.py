@@ -19,7 +19,7 @@ from komeet.core.secrets import Secret
             "providers:\n- {name: a}\n- {name: b}\n- {name: c, base_url: 'http://example.com/v1'}",
             "providers[2].base_url: expected https URL",
         ),
-        ("providers: [{name: a, base_url: 'https://u:p@x/v1'}]", "credentials go into api_key"),
+        ("providers: [{name: a, base_url: 'https://u:p@x/v1'}]", "the key goes where keys are configured"),
         ("server: {port: many}", "server.port: expected int, got str"),
         ("server: {port: 70000}", "server.port: expected int <= 65535"),
         ("server: {prot: 1}", "server.prot: there is no such option; did you mean `port`?"),

@@ -6,18 +6,17 @@ import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
 from komeet.config.schema import Config
 from komeet.core.secrets import Secret
+from komeet.providers.address import parse_base_url
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 _AT = re.compile(r" - at `(?P<in_key>key in )?\$?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 class ConfigError(Exception):
@@ -160,15 +159,11 @@ def _check(config: Config) -> None:
 
 def _check_url(url: str, path: str, *, allow_http: bool) -> None:
     try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        origin, _ = parse_base_url(url)
     except ValueError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigError(f"{path}: expected https URL, such as https://api.example.com/v1")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigError(f"{path}: expected https URL without user, query or fragment; credentials go into api_key")
-    if parts.scheme == "http" and not allow_http and host not in _LOOPBACK and not host.startswith("127."):
+        raise ConfigError(f"{path}: expected https URL: {error}") from None
+    here = origin.host in {"localhost", "::1"} or origin.host.startswith("127.")
+    if origin.scheme == "http" and not allow_http and not here:
         raise ConfigError(f"{path}: expected https URL (http is for this machine; allow_http: true lifts this)")
 
 

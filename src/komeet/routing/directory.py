@@ -7,12 +7,14 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from komeet.catalog.price import ModelPrice
+from komeet.catalog.price import FREE, ModelPrice
 from komeet.catalog.profile import Profile
+from komeet.core.clock import Clock
 from komeet.core.errors import ModelNotFound
 from komeet.providers.provider import Provider
 
 _REMEMBERED = 4096
+_DAY_MS = 86_400_000
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -47,12 +49,24 @@ class Listed(Struct, frozen=True, kw_only=True):
     price: ModelPrice | None
 
 
+class Known(Protocol):
+    """A model that a price book lists."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def answers(self) -> bool: ...
+
+
 class Book(Protocol):
     """Prices, and the models that a provider is known to have."""
 
-    def find(self, price_id: str, model: str) -> ModelPrice | None: ...
+    def find(self, price_id: str, model: str, *, at: int) -> ModelPrice | None: ...
 
-    def models(self, price_id: str) -> Sequence[str]: ...
+    def models(self, price_id: str) -> Sequence[Known]: ...
+
+    def next_change(self, price_id: str, *, at: int) -> int | None: ...
 
 
 class Profiles(Protocol):
@@ -64,12 +78,15 @@ class Profiles(Protocol):
 class Directory:
     """Resolves names; remembers what it resolved, within a bound."""
 
-    def __init__(self, providers: Sequence[Provider], book: Book, profiles: Profiles) -> None:
+    def __init__(self, providers: Sequence[Provider], book: Book, profiles: Profiles, clock: Clock) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._by_rank = sorted(providers, key=lambda provider: provider.rank)
         self._book = book
         self._profiles = profiles
+        self._clock = clock
         self._resolved: dict[str, Candidate] = {}
+        self._until = 0
+        """Unix milliseconds at which a price may change, and what was resolved is forgotten."""
 
     @property
     def providers(self) -> Sequence[Provider]:
@@ -82,13 +99,19 @@ class Directory:
         Raises:
             ModelNotFound: nobody does; says what would help.
         """
+        now = self._clock.unix_ms()
+        if now >= self._until or len(self._resolved) >= _REMEMBERED:
+            self._resolved.clear()
+            self._until = self._next_change(now)
         found = self._resolved.get(name)
         if found is None:
-            found = self._resolve(name)
-            if len(self._resolved) >= _REMEMBERED:
-                self._resolved.clear()
-            self._resolved[name] = found
+            found = self._resolved[name] = self._resolve(name)
         return found
+
+    def _next_change(self, now: int) -> int:
+        prices = {provider.price_id for provider in self._by_rank if provider.price_id is not None}
+        moments = [self._book.next_change(price_id, at=now) for price_id in prices]
+        return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
     def _resolve(self, name: str) -> Candidate:
         prefix, slash, rest = name.partition("/")
@@ -103,14 +126,23 @@ class Directory:
         if provider.models is not None:
             return any(fnmatchcase(model, pattern) for pattern in provider.models)
         if provider.price_id is not None:
-            return self._book.find(provider.price_id, model) is not None
+            return self._price(provider, model) is not None
         return True
 
     def _candidate(self, provider: Provider, model: str) -> Candidate:
-        price = self._book.find(provider.price_id, model) if provider.price_id is not None else None
         return Candidate(
-            provider=provider, model=model, profile=self._profiles.find(provider.family, model), price=price
+            provider=provider,
+            model=model,
+            profile=self._profiles.find(provider.family, model),
+            price=self._price(provider, model),
         )
+
+    def _price(self, provider: Provider, model: str) -> ModelPrice | None:
+        if provider.free:
+            return FREE
+        if provider.price_id is None:
+            return None
+        return self._book.find(provider.price_id, model, at=self._clock.unix_ms())
 
     def _missing(self, name: str) -> str:
         if not self._providers:
@@ -147,9 +179,10 @@ class Directory:
         return found
 
     def _known(self, provider: Provider) -> Sequence[str]:
-        if provider.models is not None:
-            exact = [model for model in provider.models if not any(sign in model for sign in "*?[")]
-            patterns = [model for model in provider.models if model not in exact]
-            priced = self._book.models(provider.price_id) if provider.price_id is not None and patterns else ()
-            return [*exact, *(m for m in priced if m not in exact and any(fnmatchcase(m, p) for p in patterns))]
-        return self._book.models(provider.price_id) if provider.price_id is not None else ()
+        listed = self._book.models(provider.price_id) if provider.price_id is not None else ()
+        priced = [known.id for known in listed if known.answers]
+        if provider.models is None:
+            return priced
+        exact = [model for model in provider.models if not any(sign in model for sign in "*?[")]
+        patterns = [model for model in provider.models if model not in exact]
+        return [*exact, *(m for m in priced if m not in exact and any(fnmatchcase(m, p) for p in patterns))]

@@ -1,0 +1,97 @@
+"""From the file, or the environment where there is none, to the providers that can be asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from komeet.config.load import ConfigError
+from komeet.config.schema import Config
+from komeet.config.schema import Provider as Wanted
+from komeet.core.http import Deadlines
+from komeet.core.secrets import Secret
+from komeet.providers import registry
+from komeet.providers.provider import Provider, make
+from komeet.providers.registry import Row
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """The providers that there are, and why the others are not."""
+
+    providers: tuple[Provider, ...]
+    missing: dict[str, str]
+    """By name of a provider that cannot be asked: what it lacks."""
+
+
+def find(config: Config, environment: Mapping[str, str]) -> Found:
+    """Make the configured providers concrete, or those that the environment has keys for; and the embedded model.
+
+    Raises:
+        ConfigError: a provider of the file, or a variable of the environment, cannot be used.
+    """
+    rows = registry.load()
+    found: list[Provider] = []
+    missing: dict[str, str] = {}
+    if config.providers is None:
+        for row in rows.values():
+            try:
+                provider = registry.found_in(row, environment)
+            except ValueError as error:
+                raise ConfigError(f"{row.name}: {error}") from None
+            if provider is not None:
+                found.append(provider)
+            elif not row.embedded and row.key_env:
+                missing[row.name] = f"{' or '.join(row.key_env)} is not set"
+    else:
+        for index, wanted in enumerate(config.providers):
+            row = rows.get(wanted.name)
+            try:
+                found.append(_named(wanted, row, environment))
+            except ConfigError as error:
+                raise ConfigError(f"providers[{index}]{error}") from None
+            except ValueError as error:
+                raise ConfigError(f"providers[{index}]: {error}") from None
+    if config.embedded.enabled:
+        found += [registry.provider_of(row) for row in rows.values() if row.embedded]
+    return Found(providers=tuple(found), missing=missing)
+
+
+def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> Provider:
+    """Make one provider of the file; raises ConfigError with the rest of its path."""
+    credential = _credential(wanted, row, environment)
+    deadlines = Deadlines(
+        connect=wanted.deadlines.connect,
+        first_byte=wanted.deadlines.first_byte,
+        idle=wanted.deadlines.idle,
+        total=wanted.deadlines.total,
+    )
+    if row is None:
+        if wanted.base_url is None:
+            raise ConfigError(f".base_url: {wanted.name} is not in the registry, so its address is needed")
+        made = make(name=wanted.name, base_url=wanted.base_url, credential=credential, deadlines=deadlines)
+    else:
+        if row.auth == "bearer" and credential is None:
+            raise ConfigError(f".api_key: {wanted.name} needs a key; give one, or set {' or '.join(row.key_env)}")
+        base_url = wanted.base_url or registry.base_url_in(row, environment)
+        made = registry.provider_of(row, base_url=base_url, credential=credential, deadlines=deadlines)
+    headers = make(name=made.name, base_url="https://localhost", headers=wanted.headers).headers
+    return replace(
+        made,
+        headers=(*made.headers, *headers),
+        models=made.models if wanted.models is None else wanted.models,
+        stream_usage=wanted.stream_usage or made.stream_usage,
+        price_id=wanted.prices_of or made.price_id,
+    )
+
+
+def _credential(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> Secret | None:
+    if wanted.api_key is not None:
+        return wanted.api_key or None
+    if wanted.api_key_file is not None:
+        try:
+            return Secret(Path(wanted.api_key_file).expanduser().read_text("utf-8").strip())
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ConfigError(f".api_key_file: {wanted.api_key_file}: {reason}") from None
+    return registry.key_in(row, environment) if row is not None else None

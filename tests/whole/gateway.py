@@ -1,0 +1,170 @@
+"""A running Komeet: the real command, in a process of its own, on a free port."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+
+def komeet(
+    *arguments: str, data_dir: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "komeet", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=clean_environment(data_dir) | dict(environment or {}),
+    )
+
+
+def clean_environment(data_dir: Path) -> dict[str, str]:
+    """An environment in which no provider is found."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_BASE_URL", "_TOKEN"))}
+    return kept | {"KOMEET_DATA_DIR": str(data_dir), "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+@dataclass
+class Answer:
+    """What came back, read whole."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """The error, checked for the four members that it always has."""
+        error = self.json["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return error
+
+
+@dataclass
+class Gateway:
+    """`komeet serve`, from start to stop."""
+
+    data_dir: Path
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    port: int = 0
+    key: str = ""
+
+    def start(self) -> Self:
+        """Start it, and return once it listens."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        path = self.data_dir / "test.yaml"
+        path.write_text(yaml.safe_dump(dict(self.config)))
+        self.log = (self.data_dir / "test.log").open("ab")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "komeet", "serve", "--port", "0", *(["--config", str(path)] if self.config else [])],
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=clean_environment(self.data_dir) | dict(self.environment),
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            if found:
+                self.port = int(found[1])
+                break
+        assert self.port, f"komeet did not start: {self.errors()}"
+        if not self.key:
+            self.key = self.create_key("test")
+        return self
+
+    def create_key(self, name: str, *options: str) -> str:
+        """Make a key by the real command."""
+        made = komeet("key", "create", "--name", name, *options, data_dir=self.data_dir)
+        assert made.returncode == 0, made.stderr
+        return made.stdout.strip()
+
+    def errors(self) -> str:
+        """All that it wrote to standard error."""
+        return (self.data_dir / "test.log").read_text()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        assert "Traceback" not in self.errors(), self.errors()
+
+    def stop(self) -> None:
+        """End it as an operator does."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
+        finally:
+            self._close()
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def _close(self) -> None:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.log.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1"
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        """Make one request on a connection of its own."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        sent = {"Authorization": f"Bearer {self.key if key is None else key}"} | dict(headers or {})
+        if not sent["Authorization"].removeprefix("Bearer "):
+            del sent["Authorization"]
+        connection.request(method, path, body, sent)
+        response = connection.getresponse()
+        answer = Answer(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        )
+        connection.close()
+        return answer
+
+    def chat(self, key: str | None = None, **fields: Any) -> Answer:
+        """Make one call."""
+        body = {"model": "gpt-5.2", "messages": [{"role": "user", "content": "Hi"}]} | fields
+        return self.request("POST", "/v1/chat/completions", json.dumps(body).encode(), key=key)
+
+    def usage(self, *options: str) -> list[dict[str, Any]]:
+        """What `komeet usage` says."""
+        said = komeet("usage", *options, "--json", data_dir=self.data_dir)
+        assert said.returncode == 0, said.stderr
+        return json.loads(said.stdout)
+
+
+def towards(url: str, **more: Any) -> dict[str, Any]:
+    """A configuration whose `openai` is at `url`."""
+    return {"providers": [{"name": "openai", "base_url": url, "api_key": "sk-upstream-canary", **more}]}
