@@ -15,13 +15,21 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Part of `input` that was read from a prompt cache."""
     cache_write: int = 0
     """Part of `input` that was written to a prompt cache."""
+    cache_write_1h: int = 0
+    """Part of `cache_write` that is to be kept for an hour, where that is charged apart."""
     input_audio: int = 0
     """Part of `input` that is audio."""
     cache_read_audio: int = 0
     """Part of both `cache_read` and `input_audio`."""
+    input_image: int = 0
+    """Part of `input` that is images."""
+    cache_read_image: int = 0
+    """Part of both `cache_read` and `input_image`."""
     output: int = 0
     """All output tokens, reasoning included."""
     reasoning: int = 0
     """Part of `output` that is reasoning."""
     output_audio: int = 0
     """Part of `output` that is audio."""
+    output_image: int = 0
+    """Part of `output` that is images."""

@@ -1,30 +1,40 @@
 """What one model costs at one provider, as integers."""
 
+from decimal import Decimal
+from typing import Final
+
 from msgspec import Struct
 
-from komeet.core.money import PerMillion
+from komeet.core.money import PerMillion, price
 
 
-class Rates(Struct, frozen=True, kw_only=True):
+class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Prices per class, in nano-dollars per million tokens; None: priced as the class that contains it."""
 
     input: PerMillion
     output: PerMillion
     cache_read: PerMillion | None = None
     cache_write: PerMillion | None = None
+    cache_write_1h: PerMillion | None = None
     input_audio: PerMillion | None = None
     cache_read_audio: PerMillion | None = None
+    input_image: PerMillion | None = None
+    cache_read_image: PerMillion | None = None
+    reasoning: PerMillion | None = None
     output_audio: PerMillion | None = None
+    output_image: PerMillion | None = None
+    request: PerMillion = PerMillion(0)
+    """For the call itself, on top of its tokens: nano-dollars per million calls."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """Rates for calls with more than `above` input tokens."""
+    """Rates for calls with more than `above` input tokens: all their tokens, not only those above."""
 
     above: int
     rates: Rates
 
 
-class ModelPrice(Struct, frozen=True, kw_only=True):
+class ModelPrice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that a model may cost at a provider."""
 
     version: str
@@ -32,6 +42,44 @@ class ModelPrice(Struct, frozen=True, kw_only=True):
     steps: tuple[Step, ...]
     """By context length, ascending; the first one holds from 0 tokens."""
     tiers: dict[str, tuple[Step, ...]] = {}
-    """The same by service tier (`flex`, `priority`), where that differs."""
+    """The same by service tier (`flex`, `priority`, `batch`), where that differs."""
     context_window: int | None = None
     """Tokens, where the price book says it."""
+    omitted: tuple[str, ...] = ()
+    """Charges that the price book lists and this price does not carry (searches, hours of audio), by its own names."""
+
+
+FREE: Final = ModelPrice(version="free", steps=(Step(above=0, rates=Rates(input=PerMillion(0), output=PerMillion(0))),))
+"""The price of a model that runs on the operator's own machine: zero, and known."""
+
+
+def price_from_dollars(
+    *,
+    input: Decimal,  # noqa: A002 - the class is called that everywhere
+    output: Decimal,
+    cache_read: Decimal | None = None,
+    cache_write: Decimal | None = None,
+    reasoning: Decimal | None = None,
+    request: Decimal = Decimal(0),
+    version: str = "configuration",
+) -> ModelPrice:
+    """Make a price from dollars per million tokens; `request` is dollars per call. A price of 0 is a known one: free.
+
+    Raises:
+        ValueError: an amount is negative, not a number, or finer than a nano-dollar per million tokens.
+    """
+    rates = Rates(
+        input=_rate(input),
+        output=_rate(output),
+        cache_read=None if cache_read is None else _rate(cache_read),
+        cache_write=None if cache_write is None else _rate(cache_write),
+        reasoning=None if reasoning is None else _rate(reasoning),
+        request=_rate(request * 1_000_000),
+    )
+    return ModelPrice(version=version, steps=(Step(above=0, rates=rates),))
+
+
+def _rate(dollars_per_million: Decimal) -> PerMillion:
+    if not dollars_per_million.is_finite() or dollars_per_million < 0:
+        raise ValueError(f"{dollars_per_million} is not a price: zero or more dollars per million tokens")
+    return price(dollars_per_million)

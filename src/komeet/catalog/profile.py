@@ -1,8 +1,11 @@
 """What a model takes and how: facts about a model family, as data."""
 
 from enum import StrEnum
+from typing import Final
 
 from msgspec import Struct
+
+DEFAULT_ENCODING: Final = "o200k_base"
 
 
 class Sampling(StrEnum):
@@ -14,7 +17,7 @@ class Sampling(StrEnum):
     NEVER = "never"
 
 
-class Profile(Struct, frozen=True, kw_only=True):
+class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model family. The defaults are what an unknown OpenAI-compatible model is treated as: nothing is changed."""
 
     limit_field: str | None = None
@@ -28,3 +31,9 @@ class Profile(Struct, frozen=True, kw_only=True):
     """Most input tokens, where it is less than the context window."""
     output_limit: int | None = None
     """Most output tokens of one answer, reasoning included."""
+    hosted_tools: bool = False
+    """Whether it runs tools of the provider (searches), charged on top of tokens, without being asked to."""
+    template_tokens: int = 1024
+    """Most tokens that the provider adds to a prompt (chat template, tool instructions) beyond one for each byte."""
+    encoding: str = DEFAULT_ENCODING
+    """The tokenizer that counts for it where the provider does not."""

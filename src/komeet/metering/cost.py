@@ -1,0 +1,75 @@
+"""Usage to money: exact integers, rounded once."""
+
+from komeet.canonical.usage import Usage
+from komeet.catalog.price import ModelPrice, Rates, Step
+from komeet.core.money import Nano, settle
+
+
+def cost(usage: Usage, price: ModelPrice, *, tier: str | None) -> Nano:
+    """Return what a call cost.
+
+    Args:
+        usage: tokens by class; a class of its own price is taken out of the class that contains it.
+        price: the price that was in force when the call was made.
+        tier: the service tier that the provider says it served; one without a price of its own is charged as default.
+
+    Where a provider's numbers contradict each other (more cached tokens than input tokens), every class is charged as
+    reported and no remainder is negative: never less than the provider could mean.
+    """
+    steps = price.steps if tier is None else price.tiers.get(tier, price.steps)
+    return settle(exact(usage, rates_at(steps, usage.input)))
+
+
+def rates_at(steps: tuple[Step, ...], input_tokens: int) -> Rates:
+    """Return the rates for a call of this many input tokens."""
+    for step in reversed(steps):
+        if input_tokens > step.above:
+            return step.rates
+    return steps[0].rates
+
+
+def exact(usage: Usage, rates: Rates) -> int:
+    """Return the cost of `usage` in millionths of a nano-dollar."""
+    return rates.request + _input(usage, rates) + _output(usage, rates)
+
+
+def _input(usage: Usage, rates: Rates) -> int:
+    read = _first(rates.cache_read, rates.input)
+    write = _first(rates.cache_write, rates.input)
+    audio = _first(rates.input_audio, rates.input)
+    image = _first(rates.input_image, rates.input)
+    fresh_audio = max(usage.input_audio - usage.cache_read_audio, 0)
+    fresh_image = max(usage.input_image - usage.cache_read_image, 0)
+    text = usage.input - usage.cache_read - usage.cache_write - fresh_audio - fresh_image
+    total = (
+        max(text, 0) * rates.input
+        + max(usage.cache_read - usage.cache_read_audio - usage.cache_read_image, 0) * read
+        + max(usage.cache_write - usage.cache_write_1h, 0) * write
+        + usage.cache_write_1h * _first(rates.cache_write_1h, write)
+    )
+    if usage.input_audio or usage.cache_read_audio:
+        cached = _first(rates.cache_read_audio, _shared(rates.cache_read, rates.input_audio, rates))
+        total += fresh_audio * audio + usage.cache_read_audio * cached
+    if usage.input_image or usage.cache_read_image:
+        cached = _first(rates.cache_read_image, _shared(rates.cache_read, rates.input_image, rates))
+        total += fresh_image * image + usage.cache_read_image * cached
+    return total
+
+
+def _output(usage: Usage, rates: Rates) -> int:
+    text = usage.output - usage.reasoning - usage.output_audio - usage.output_image
+    return (
+        max(text, 0) * rates.output
+        + usage.reasoning * _first(rates.reasoning, rates.output)
+        + usage.output_audio * _first(rates.output_audio, rates.output)
+        + usage.output_image * _first(rates.output_image, rates.output)
+    )
+
+
+def _first(rate: int | None, otherwise: int) -> int:
+    return otherwise if rate is None else rate
+
+
+def _shared(one: int | None, other: int | None, rates: Rates) -> int:
+    """Return the rate of tokens that two classes contain and none prices for itself: the dearer of the two."""
+    return max((rate for rate in (one, other) if rate is not None), default=rates.input)

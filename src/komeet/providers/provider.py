@@ -1,0 +1,171 @@
+"""A provider made concrete: where calls go, and with which headers."""
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from komeet import __version__
+from komeet.core.http import Deadlines, Headers, Origin, Outgoing
+from komeet.core.secrets import Secret
+from komeet.providers.address import parse_base_url
+
+StreamUsage: TypeAlias = Literal["ask", "always", "never"]
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_CREDENTIAL = re.compile(r"[\x21-\x7e]+")
+
+_OURS: Final = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "user-agent",
+    }
+)
+"""Headers that Komeet sets, or that would change how the message is framed."""
+
+_COMMON: Final = (
+    (b"content-type", b"application/json"),
+    (b"accept-encoding", b"identity"),
+    (b"user-agent", f"komeet/{__version__}".encode()),
+)
+_WHOLE: Final = (*_COMMON, (b"accept", b"application/json"))
+_STREAM: Final = (*_COMMON, (b"accept", b"text/event-stream"))
+
+
+class Provider(Struct, frozen=True, kw_only=True):
+    """Everything that a call to a provider needs. Its representation holds no secret."""
+
+    name: str
+    title: str
+    origin: Origin
+    prefix: str
+    """The path that precedes every path of the API: `/v1`, or nothing."""
+    format: str
+    family: str
+    credential: Secret | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Further headers of every call."""
+    deadlines: Deadlines = Deadlines()
+    models: tuple[str, ...] | None = None
+    """Patterns of the models that it offers by bare name; None: those of the price book, or any."""
+    stream_usage: StreamUsage = "ask"
+    price_id: str | None = None
+    """Its name in the price book; None: its prices are configured, or not known."""
+    free: bool = False
+    """Whether its tokens cost nothing: a price of zero that is known."""
+    rank: int = 30
+    """Who answers first where several offer a model: the lowest."""
+    prefixed: bool = False
+    """Whether its model ids are `vendor/model`."""
+    embedded: bool = False
+    """Whether it is the process of the embedded model, whose address and key are made when it starts."""
+
+    def at(self, origin: Origin, credential: Secret | None) -> "Provider":
+        """Return the same provider at another address, with another key."""
+        return replace(self, origin=origin, credential=_checked(credential))
+
+
+def make(  # noqa: PLR0913 - a provider has that many properties
+    *,
+    name: str,
+    base_url: str,
+    title: str = "",
+    format: str = "openai_chat",  # noqa: A002 - the field is called that everywhere
+    family: str = "",
+    credential: Secret | None = None,
+    headers: Mapping[str, str] | None = None,
+    deadlines: Deadlines = Deadlines(),  # noqa: B008 - frozen
+    models: tuple[str, ...] | None = None,
+    stream_usage: StreamUsage = "ask",
+    price_id: str | None = None,
+    free: bool = False,
+    rank: int = 30,
+    prefixed: bool = False,
+    embedded: bool = False,
+) -> Provider:
+    """Make a provider from plain values; the defaults are those of an unknown OpenAI-compatible address.
+
+    Raises:
+        ValueError: the address, the key or a header cannot be sent; the message does not hold the key.
+    """
+    origin, prefix = parse_base_url(base_url)
+    return Provider(
+        name=name,
+        title=title or name,
+        origin=origin,
+        prefix=prefix,
+        format=format,
+        family=family or name,
+        credential=_checked(credential),
+        headers=tuple(_header(key, value) for key, value in (headers or {}).items()),
+        deadlines=deadlines,
+        models=models,
+        stream_usage=stream_usage,
+        price_id=price_id,
+        free=free,
+        rank=rank,
+        prefixed=prefixed,
+        embedded=embedded,
+    )
+
+
+def outgoing(provider: Provider, *, path: str, body: bytes, stream: bool, headers: Headers = ()) -> Outgoing:
+    """Return the request that asks a provider.
+
+    Args:
+        provider: who is asked.
+        path: the path of the wire format, such as `/chat/completions`; it follows the provider's own prefix.
+        body: the request, as JSON.
+        stream: whether the answer is asked for as a stream.
+        headers: further headers of this call, names in lower case.
+    """
+    common = _STREAM if stream else _WHOLE
+    credential = provider.credential
+    if credential is None:
+        every = (*common, *provider.headers, *headers)
+    else:
+        bearer = (b"authorization", b"Bearer " + credential.reveal().encode("ascii"))
+        every = (*common, bearer, *provider.headers, *headers)
+    return Outgoing(
+        origin=provider.origin,
+        target=provider.prefix + path,
+        headers=every,
+        body=body,
+        deadlines=provider.deadlines,
+    )
+
+
+def _checked(credential: Secret | None) -> Secret | None:
+    if credential is not None and not _CREDENTIAL.fullmatch(credential.reveal()):
+        raise ValueError(
+            "a key is printable ASCII without spaces; check for a line break or a quote that was pasted too"
+        )
+    return credential
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    lower = name.lower()
+    if not _HEADER_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a header name")
+    if lower in _OURS:
+        raise ValueError(f"the header {lower} is set by Komeet")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(f"the value of the header {lower} is not printable ASCII")
+    return lower.encode("ascii"), value.strip().encode("ascii")
