@@ -1,0 +1,291 @@
+"""The HTTP/1.1 server: one object per connection, run by `uvicorn.Server` as its `http` protocol.
+
+uvicorn accepts, terminates TLS, and closes gracefully; reading requests is `intake`'s, writing answers `reply`'s. This
+module joins the two: one handler task per request, requests of a connection strictly one after another, deadlines by a
+sweep over all connections. A handler's failure is answered here with a 500, and logged.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from komeet.core.clock import Clock
+from komeet.core.errors import InternalError, KomeetError
+from komeet.core.http import Headers, HttpRequest, Reply
+from komeet.net.head import CONTINUE, DateLine
+from komeet.net.intake import Arrival, Intake, Phase
+from komeet.net.limits import ServerLimits
+from komeet.net.reply import HttpReply, whole_answer
+from komeet.net.sweep import Sweeper
+
+Handler = Callable[[HttpRequest, Reply], Coroutine[Any, Any, None]]
+"""Answers one request; runs as a task, which is cancelled when the caller leaves before the reply is complete."""
+
+Refusal = Callable[[KomeetError], tuple[int, Headers, bytes]]
+"""Status, header fields and body for an error that no handler saw, or that one left behind."""
+
+STATE_KEY: Final = "serving"
+"""Where in the application's state the protocol finds its `Serving`."""
+
+_SLICE = 16 * 1024
+"""Bytes parsed at once: bounds how many requests one segment can complete."""
+
+_LOG = logging.getLogger("komeet.net.server")
+
+
+class Serving:
+    """What all connections of a process share. Put it in the application's state under `STATE_KEY`."""
+
+    __slots__ = ("clock", "date", "handle", "limits", "log", "refuse", "sweeper")
+
+    def __init__(
+        self,
+        *,
+        handle: Handler,
+        refuse: Refusal,
+        clock: Clock,
+        limits: ServerLimits | None = None,
+        log: logging.Logger = _LOG,
+        sweep_seconds: float = 0.25,
+    ) -> None:
+        self.handle: Final = handle
+        self.refuse: Final = refuse
+        self.clock: Final = clock
+        self.limits: Final = limits if limits is not None else ServerLimits()
+        self.log: Final = log
+        self.date: Final = DateLine(clock)
+        self.sweeper: Final = Sweeper(clock, sweep_seconds)
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection. Constructed by uvicorn, which also calls `shutdown` for a graceful close."""
+
+    __slots__ = (
+        "_arrival", "_held", "_held_bytes", "_idle_since", "_intake", "_linger_until", "_loop", "_paused", "_reply",
+        "_serving", "_state", "_stopping", "_stuck_since", "_task", "_transport", "_unsent",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        del config
+        self._serving: Serving = app_state[STATE_KEY]
+        self._state = server_state
+        self._loop = _loop or asyncio.get_running_loop()
+        self._transport = cast("asyncio.Transport", None)
+        self._intake = cast("Intake", None)
+        self._task: asyncio.Task[None] | None = None
+        self._arrival: Arrival | None = None
+        self._reply: HttpReply | None = None
+        self._held: list[bytes | memoryview] = []
+        self._held_bytes = 0
+        self._paused = False
+        self._stopping = False
+        self._idle_since: float | None = None
+        self._linger_until: float | None = None
+        self._unsent = 0
+        self._stuck_since = 0.0
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        serving = self._serving
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=serving.limits.write_bytes)
+        address = cast("tuple[str, int] | str | None", transport.get_extra_info("peername"))
+        self._intake = Intake(serving.limits, serving.clock, address[0] if isinstance(address, tuple) else "")
+        cast("set[HttpProtocol]", self._state.connections).add(self)
+        serving.sweeper.add(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._linger_until is not None:
+            return
+        if self._task is None:
+            self._consume(data)
+        else:
+            self._hold(data)
+
+    def eof_received(self) -> None:
+        """Take the end of what the caller sends as its leaving: the connection closes."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        cast("set[HttpProtocol]", self._state.connections).discard(self)
+        self._serving.sweeper.remove(self)
+        self._intake.stop()
+        self._held.clear()
+        if self._task is not None and self._reply is not None and not self._reply.finished:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self._reply is not None:
+            self._reply.flow(paused=True)
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._reply is not None:
+            self._reply.flow(paused=False)
+
+    # What uvicorn calls.
+
+    def shutdown(self) -> None:
+        """Close now if nothing is under way, else with the reply to the request that is."""
+        self._stopping = True
+        if self._reply is not None:
+            self._reply.closes = True
+        elif self._linger_until is not None or self._intake.phase is Phase.BETWEEN:
+            self._transport.close()
+
+    # What the sweeper calls.
+
+    def sweep(self, now: float, since: float) -> None:
+        del since
+        transport, limits = self._transport, self._serving.limits
+        unsent = transport.get_write_buffer_size()
+        if unsent == 0 or unsent != self._unsent:
+            self._unsent = unsent
+            self._stuck_since = now
+        elif now - self._stuck_since > limits.write_seconds:
+            transport.abort()
+            return
+        if self._linger_until is not None:
+            if now > self._linger_until:
+                transport.abort()
+        elif self._task is not None or transport.is_closing():
+            return
+        elif (late := self._intake.overdue(now)) is not None:
+            self._refuse(late)
+        elif self._intake.phase is Phase.BETWEEN:
+            if self._idle_since is None:
+                self._idle_since = now
+            elif now - self._idle_since > limits.idle_seconds:
+                transport.close()
+
+    # From bytes to requests.
+
+    def _consume(self, data: bytes | memoryview) -> None:
+        intake = self._intake
+        if len(data) <= _SLICE:
+            intake.feed(data)
+        else:
+            view = memoryview(data)
+            for start in range(0, len(view), _SLICE):
+                if intake.ready:
+                    self._hold(view[start:])
+                    break
+                intake.feed(view[start : start + _SLICE])
+        if intake.ready:
+            self._advance()
+        elif intake.expects:
+            self._ask_for_body()
+
+    def _hold(self, data: bytes | memoryview) -> None:
+        """Keep what came behind a request that is being handled: it is parsed when that one is answered."""
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > self._serving.limits.held_bytes:
+            self._transport.pause_reading()
+
+    def _advance(self) -> None:
+        """Start on the first of what is ready."""
+        arrival = self._intake.ready.popleft()
+        if isinstance(arrival, KomeetError):
+            self._refuse(arrival)
+            return
+        request = arrival.request
+        reply = HttpReply(
+            self._transport,
+            self._serving.date,
+            head_only=request.method == "HEAD",
+            http11=arrival.http11,
+            closes=self._stopping or not arrival.keep_alive,
+            paused=self._paused,
+        )
+        # Not one of `Tasks`: uvicorn's shutdown waits for those in its own state, and cancels them.
+        task = self._loop.create_task(self._serving.handle(request, reply))
+        self._arrival, self._reply, self._task, self._idle_since = arrival, reply, task, None
+        self._state.tasks.add(task)
+        task.add_done_callback(self._handled)
+
+    def _ask_for_body(self) -> None:
+        self._intake.expects = False
+        self._transport.write(CONTINUE)
+
+    # After a request.
+
+    def _handled(self, task: asyncio.Task[None]) -> None:
+        """Settle what the handler left, and go on with the next request."""
+        arrival, reply = self._arrival, self._reply
+        assert arrival is not None
+        assert reply is not None
+        self._state.tasks.discard(task)
+        self._state.total_requests += 1
+        if task.cancelled():
+            reply.abort()
+        elif (error := task.exception()) is not None or not reply.finished:
+            self._recover(arrival.request, reply, error)
+        self._arrival = self._reply = self._task = None
+        if not self._transport.is_closing():
+            self._next()
+
+    def _next(self) -> None:
+        intake = self._intake
+        if intake.ready:
+            self._advance()
+        elif self._held:
+            data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+            self._held.clear()
+            if self._held_bytes > self._serving.limits.held_bytes:
+                self._transport.resume_reading()
+            self._held_bytes = 0
+            self._consume(data)
+        elif intake.phase is not Phase.BETWEEN:
+            intake.resume(self._serving.clock.monotonic())
+            if intake.expects:
+                self._ask_for_body()
+        elif self._stopping:
+            self._transport.close()
+
+    def _recover(self, request: HttpRequest, reply: HttpReply, error: BaseException | None) -> None:
+        """Answer for a handler that failed, or that returned without an answer."""
+        if error is not None:
+            self._serving.log.error("handler failed: %s %s", request.method, request.path, exc_info=error)
+        elif not self._transport.is_closing():
+            self._serving.log.error("handler left no complete answer: %s %s", request.method, request.path)
+        if reply.finished:
+            return
+        if reply.started:
+            reply.abort()
+            return
+        refusal = InternalError("Something went wrong in the gateway; its log says what. The call may be tried again.")
+        try:
+            reply.whole(*self._serving.refuse(refusal))
+        finally:
+            if not reply.finished:
+                reply.abort()
+
+    def _refuse(self, error: KomeetError) -> None:
+        """Answer a request that no handler will see, and close once the caller has had time to read why."""
+        serving, transport = self._serving, self._transport
+        self._intake.stop()
+        status, headers, body = serving.refuse(error)
+        transport.write(whole_answer(status, serving.date.line(), headers, len(body), closes=True) + body)
+        self._state.total_requests += 1
+        if self._stopping:
+            transport.close()
+            return
+        # Closing with unread bytes would reset the connection, and the refusal with it: they are read, and dropped.
+        self._linger_until = serving.clock.monotonic() + serving.limits.linger_seconds
+        self._held.clear()
+        transport.resume_reading()
+        if transport.can_write_eof():
+            transport.write_eof()
