@@ -16,11 +16,12 @@ BENCH_ARGS =
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
+# `exec`: what stops make stops the program too, instead of leaving it behind a shell.
 serve: sync ## install what is missing, then start Komeet on http://127.0.0.1:4000
-	@$(RUN) komeet serve $(ARGS)
+	@exec $(RUN) komeet serve $(ARGS)
 
 test: check ## the checks, then every test
-	@$(RUN) pytest $(PYTEST_ARGS)
+	@exec $(RUN) pytest $(PYTEST_ARGS)
 
 check: lock lint types imports ## lock file, format, lint, types, import contracts
 
@@ -29,7 +30,7 @@ fmt: sync-dev ## format, and fix what ruff can fix
 	@$(RUN) ruff format .
 
 bench: sync ## overhead beside nginx: CPU, latency, memory; prints ratios (needs nginx and wrk)
-	@$(RUN) python -m bench.overhead $(BENCH_ARGS)
+	@exec $(RUN) python -m bench.overhead $(BENCH_ARGS)
 
 # The steps of `check`; each runs alone too.
 

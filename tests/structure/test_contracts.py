@@ -68,7 +68,7 @@ def test_every_room_below_the_line_is_held_to_purity(root: Path) -> None:
 
 
 def test_every_module_says_what_it_is_for(trees: Mapping[str, ast.Module]) -> None:
-    silent = [path for path, tree in trees.items() if not ast.get_docstring(tree)]
+    silent = [path for path, tree in trees.items() if not path.startswith("tests/") and not ast.get_docstring(tree)]
     assert not silent
 
 

@@ -149,6 +149,7 @@ def test_make_test_checks_everything_before_it_tests(root: Path) -> None:
 def test_make_serve_installs_what_the_lock_says_and_passes_arguments_on(root: Path) -> None:
     steps = _make(root, "-n", "serve", "ARGS=--port 8080").splitlines()
     assert "sync --frozen" in steps[0]
+    assert steps[-1].startswith("exec ")  # a signal to make reaches Komeet
     assert steps[-1].endswith("komeet serve --port 8080")
 
 
