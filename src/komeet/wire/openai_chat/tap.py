@@ -1,0 +1,180 @@
+"""Reads along as a Chat Completions stream is forwarded, and meters it from the same bytes.
+
+A stream is complete when every candidate that began has a finish reason, or `[DONE]` came: there are providers that
+send no `[DONE]` (Hugging Face's router, on record), and none that sends neither. One that carried an error is not.
+"""
+
+import msgspec
+from msgspec import Raw
+
+from komeet.canonical.usage import Usage
+from komeet.core.errors import Garbled, UpstreamAuth, UpstreamError
+from komeet.wire.openai_chat.chunk import FALSY, NULL, Choice, Chunk, decode_chunk, gather, members_of, text_of
+from komeet.wire.openai_chat.errors import parse_stream_error, render_stream_error
+from komeet.wire.openai_chat.usage import parse_usage
+from komeet.wire.sse import Splitter, fields
+
+_DONE = b"[DONE]"
+_FIELD_STARTS = b"deir:"
+"""First bytes of the lines of an event stream: data, event, id, retry, and comments."""
+_BLANK = b"\xef\xbb\xbf \t\r\n"
+
+
+class ChatTap:
+    """A tap for one stream.
+
+    Args:
+        include_usage: whether the caller asked for usage.
+        drop_unasked_usage: whether the chunk that has nothing but usage is taken out where the caller did not ask.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_drops_usage",
+        "_finished",
+        "_pieces",
+        "_splitter",
+        "_started",
+        "done",
+        "error",
+        "events",
+        "first_content",
+        "model",
+        "opaque",
+        "service_tier",
+        "usage",
+    )
+
+    def __init__(self, *, include_usage: bool, drop_unasked_usage: bool = True) -> None:
+        self._drops_usage = drop_unasked_usage and not include_usage
+        self._splitter = Splitter()
+        self._begun = False
+        self._pieces: list[str] = []
+        self._started: set[int] = set()
+        self._finished: set[int] = set()
+        self.usage: Usage | None = None
+        self.model = ""
+        self.service_tier: str | None = None
+        self.first_content = False
+        self.done = False
+        """Whether `[DONE]` came."""
+        self.error: UpstreamError | None = None
+        self.events = 0
+        """Events with data, `[DONE]` not counted."""
+        self.opaque = 0
+        """Of these, those that could not be read; they are forwarded all the same."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether every candidate that began has a finish reason."""
+        return bool(self._finished) and self._started == self._finished
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what goes to the caller now: whole events, as they came.
+
+        The chunk with nothing but usage is taken out as the constructor says. An error that is about our operator's
+        credential, or that the caller's library would not see, is said in our own words.
+
+        Raises:
+            Garbled: the bytes are no event stream, or an event is above the limit.
+        """
+        if not self._begun:
+            self._begun = _begins(data)
+        blocks = self._splitter.feed(data)
+        if len(blocks) == 1:
+            return self._forwarded(blocks[0])
+        return b"".join([self._forwarded(block) for block in blocks])
+
+    def end(self) -> tuple[bytes, bool]:
+        """Return what is left to send on, and whether the answer was complete; never raises.
+
+        An event that was cut short is not sent on: what is said next would run into it.
+        """
+        rest = self._splitter.rest()
+        event = fields(rest)
+        if event is not None:
+            whole = event.data == _DONE or bool(members_of(event.data))
+            rest = self._forwarded(rest) if whole else b""
+        complete = self.error is None and (self.done or self.finished)
+        return (rest if complete or not rest else rest + b"\n\n"), complete
+
+    def output_text(self) -> str:
+        """Return all that the model wrote (texts, reasoning, tool arguments), for counting tokens."""
+        return "".join(self._pieces)
+
+    def _forwarded(self, block: bytes) -> bytes:
+        event = fields(block)
+        if event is None:
+            return block
+        data = event.data
+        if data == _DONE:
+            self.done = True
+            return block
+        self.events += 1
+        try:
+            chunk = decode_chunk(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            chunk = self._salvage(data)
+        if chunk.model and not self.model:
+            self.model = chunk.model
+        if chunk.service_tier:
+            self.service_tier = chunk.service_tier
+        choices = chunk.choices
+        if choices:
+            for choice in choices:
+                self._read_choice(choice)
+        if chunk.usage != NULL or chunk.x_groq:
+            reported = self._read_usage(chunk)
+            if reported and choices == [] and self._drops_usage and chunk.error == NULL:
+                return b""
+        if chunk.error != NULL or event.event == b"error":
+            return self._read_error(chunk, data, block, named=event.event == b"error")
+        return block
+
+    def _read_choice(self, choice: Choice) -> None:
+        self._started.add(choice.index)
+        delta = choice.delta
+        if delta is not None and gather(delta, self._pieces):
+            self.first_content = True
+        if choice.finish_reason:
+            self._finished.add(choice.index)
+        if choice.usage != NULL:
+            self.usage = parse_usage(choice.usage) or self.usage
+
+    def _read_usage(self, chunk: Chunk) -> bool:
+        """Keep the usage that can be believed; return whether there was any at all."""
+        raw = chunk.usage if chunk.usage != NULL or chunk.x_groq is None else chunk.x_groq.usage
+        self.usage = parse_usage(raw) or self.usage
+        return raw != NULL
+
+    def _read_error(self, chunk: Chunk, data: bytes, block: bytes, *, named: bool) -> bytes:
+        shaped = bytes(chunk.error) not in FALSY
+        if not shaped and not named:
+            return block
+        self.error = parse_stream_error(chunk.error if shaped else data)
+        if shaped and not isinstance(self.error, UpstreamAuth):
+            return block
+        return render_stream_error(self.error)
+
+    def _salvage(self, data: bytes) -> Chunk:
+        """Read what can be read of an event that does not fit the types."""
+        self.opaque += 1
+        members = members_of(data)
+        return Chunk(
+            model=text_of(members.get("model")),
+            choices=[] if members.get("choices") == Raw(b"[]") else None,
+            usage=members.get("usage", NULL),
+            error=members.get("error", NULL),
+            service_tier=text_of(members.get("service_tier")),
+        )
+
+
+def _begins(data: bytes) -> bool:
+    """Return whether the first line has begun; what is clearly something else (a page, a JSON document) is Garbled."""
+    start = data.lstrip(_BLANK)[:1]
+    if start and start not in _FIELD_STARTS:
+        shown = data[:80].decode("ascii", "backslashreplace")
+        error = Garbled("The provider answered with something that is not an event stream.")
+        error.detail = f"it starts with {shown!r}"
+        raise error
+    return bool(start)
