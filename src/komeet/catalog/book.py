@@ -55,11 +55,14 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One model of a provider."""
 
     id: str
+    """A name to call it by."""
     name: str = ""
     match: Clause
     periods: tuple[Period, ...]
     context_window: int | None = None
     deprecated: bool = False
+    listed: bool = True
+    """Whether `id` is known to be a name that calls may use."""
     answers: bool = True
     """Whether its output has a price; not so for embeddings and the like."""
     omitted: tuple[str, ...] = ()
@@ -171,12 +174,13 @@ class Book:
         return None
 
     def models(self, price_id: str) -> list[Listed]:
-        """Return the models of a provider, in the book's order; none for a provider that it does not have."""
+        """Return the models of a provider that can be called by name, in the book's order; none for an unknown one."""
         if price_id not in self._shelves:
             return []
         return [
             Listed(entry.id, entry.name or entry.id, entry.context_window, entry.deprecated, entry.answers)
             for entry in self._open(price_id).entries
+            if entry.listed
         ]
 
     def entries(self, price_id: str) -> tuple[Entry, ...]:

@@ -80,18 +80,32 @@ def _entry(model: types.ModelInfo, version: str) -> Entry:
     omitted = (*sorted(keys - _CLASSES.keys() - {_REQUESTS}), *unnamed)
     rounded = {key for price in every for key, amounts in _items(price) for amount in amounts if not _is_exact(amount)}
     free = not keys and model.id.endswith(_FREE)
+    names = [model.id, *_exact_names(model.match)]
+    name = next((name for name in names if model.is_match(name)), None)
     reading = _Reading(model=model, contexts=contexts, version=version, omitted=omitted, free=free)
     return Entry(
-        id=model.id,
+        id=name or model.id,
         name=model.name or "",
         match=_clause(model.match),
         periods=tuple(_periods(reading)),
         context_window=model.context_window,
         deprecated=bool(model.deprecated),
+        listed=name is not None,
         answers="output_mtok" in keys or free,
         omitted=omitted,
         rounded=tuple(sorted(rounded)),
     )
+
+
+def _exact_names(clause: types.MatchLogic) -> Iterator[str]:
+    match clause:
+        case types.ClauseEquals(equals=text):
+            yield text
+        case types.ClauseOr(or_=clauses):
+            for each in clauses:
+                yield from _exact_names(each)
+        case _:
+            pass
 
 
 def _clause(clause: types.MatchLogic) -> Clause:

@@ -30,20 +30,22 @@ class TokenCounter:
         Raises:
             KeyError: there is no such encoding.
         """
-        self._counter()(("",), encoding, 1)
+        self._tokens(("",), encoding)
 
     def count(self, text: str, encoding: str = DEFAULT_ENCODING) -> int:
         """Return how many tokens `text` has; special tokens written out count as the text they are."""
-        return self._counter()((text,), encoding, 1)[0]
+        return self._tokens((text,), encoding)[0]
 
     def estimate(self, prompt: str, output: str, *, encoding: str = DEFAULT_ENCODING, messages: int = 1) -> Usage:
         """Return the usage of a call from its texts; `messages` is how many the prompt was made of."""
-        sent, received = self._counter()((prompt, output), encoding, 1)
+        sent, received = self._tokens((prompt, output), encoding)
         return Usage(input=sent + _PER_MESSAGE * (messages + 1), output=received)
 
-    def _counter(self) -> _BatchCount:
+    def _tokens(self, texts: tuple[str, ...], encoding: str) -> list[int]:
         if self._count is None:
             import toktok  # noqa: PLC0415 - a library of 4 MB that most processes never need
 
             self._count = cast("_BatchCount", cast("Callable[..., object]", toktok.batch_count))
-        return self._count
+        # JSON can spell halves of characters, which no encoding has.
+        whole = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]
+        return self._count(whole, encoding, 1)
