@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from komeet.catalog.book import Book, Entry, Hours, Period, Shelf, book_name, book_version
-from komeet.catalog.clauses import AllOf, AnyOf, Contains, EndsWith, Equals, Matches, OneOf, StartsWith, holds
+from komeet.catalog.clauses import AllOf, AnyOf, Clause, Contains, EndsWith, Equals, Matches, OneOf, StartsWith, holds
 from komeet.catalog.compile import compile_book
 from komeet.catalog.price import ModelPrice, Rates, Step
 from komeet.core.money import PerMillion
@@ -243,6 +243,27 @@ def test_the_first_entry_that_matches_wins_and_own_entries_come_before_borrowed_
     assert book.find("p", "M1", at=0) == flat(1)
     assert book.find("p", "n", at=0) == flat(3)
     assert book.find("q", "m1", at=0) == flat(3)
+
+
+text = st.text("ab", max_size=3)
+exact = st.builds(Equals, text) | st.builds(OneOf, st.lists(text, max_size=3).map(tuple))
+loose = st.builds(StartsWith, text) | st.builds(EndsWith, text) | st.builds(Contains, text) | st.builds(Matches, text)
+clauses = st.recursive(
+    exact | loose,
+    lambda inner: (
+        st.builds(AnyOf, st.lists(inner, max_size=3).map(tuple))
+        | st.builds(AllOf, st.lists(inner, min_size=1, max_size=3).map(tuple))
+    ),
+    max_leaves=5,
+)
+
+
+@given(st.lists(clauses, max_size=8), text)
+def test_the_entry_that_is_found_is_the_first_that_matches(matches: list[Clause], name: str) -> None:
+    entries = tuple(Entry(id=str(n), match=clause, periods=always(flat(n))) for n, clause in enumerate(matches))
+    book = Book.decode(Book("test", {"p": Shelf(entries=entries)}).encode())
+    first = next((n for n, clause in enumerate(matches) if holds(clause, name)), None)
+    assert book.find("p", name, at=0) == (None if first is None else flat(first))
 
 
 def test_clauses() -> None:

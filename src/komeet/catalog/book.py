@@ -5,6 +5,7 @@ made from.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import date
 from functools import cached_property
 from importlib.metadata import version
@@ -14,7 +15,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from komeet.catalog.clauses import Clause, holds
+from komeet.catalog.clauses import Clause, holds, split
 from komeet.catalog.price import ModelPrice
 
 _LAYOUT: Final = 1
@@ -102,12 +103,41 @@ _contents = msgspec.msgpack.Decoder(_Contents)
 _shelf = msgspec.msgpack.Decoder(Shelf)
 
 
+class _Index:
+    """Finds the first entry that matches a name, without trying those that only list other names."""
+
+    __slots__ = ("_entries", "_listed", "_others", "shelf")
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self._entries = shelf.entries
+        self._listed: dict[str, int] = {}
+        self._others: list[tuple[int, Clause]] = []
+        for place, entry in enumerate(shelf.entries):
+            names, rest = split(entry.match)
+            for name in names:
+                self._listed.setdefault(name, place)
+            if rest is not None:
+                self._others.append((place, rest))
+
+    def find(self, name: str) -> Entry | None:
+        """Return the entry for a name in lower case."""
+        listed = self._listed.get(name, len(self._entries))
+        for place, clause in self._others:
+            if place > listed:
+                break
+            if holds(clause, name):
+                return self._entries[place]
+        return self._entries[listed] if listed < len(self._entries) else None
+
+
 class Book:
     """Every price that is known. Immutable, but for shelves that are opened when they are first needed."""
 
-    def __init__(self, book_version: str, shelves: dict[str, Shelf | msgspec.Raw]) -> None:
+    def __init__(self, book_version: str, shelves: Mapping[str, Shelf | msgspec.Raw]) -> None:
         self.version: Final = book_version
         self._shelves: Final = shelves
+        self._opened: Final[dict[str, _Index]] = {}
 
     @classmethod
     def decode(cls, data: bytes) -> "Book":
@@ -122,7 +152,7 @@ class Book:
             raise ValueError(f"not a compiled price book: {error}") from None
         if contents.layout != _LAYOUT:
             raise ValueError(f"a compiled price book of layout {contents.layout}, where {_LAYOUT} is needed")
-        return cls(contents.version, dict(contents.shelves))
+        return cls(contents.version, contents.shelves)
 
     def encode(self) -> bytes:
         """Write the book as bytes, to be kept under `book_name()`."""
@@ -146,8 +176,7 @@ class Book:
             at: Unix milliseconds; prices change with dates, and a few with the time of day.
             answers: False to find also models that have no price for output (embeddings).
 
-        The price holds until `next_change`. It comes from the linear scan that the book's rules ask for (tens to
-        hundreds of microseconds): keep it.
+        The price holds until `next_change`. Finding it takes some tens of microseconds: keep it.
         """
         name = model.lower()
         found = self._match(price_id, name)
@@ -202,24 +231,24 @@ class Book:
     def _match(self, price_id: str, name: str) -> tuple[Entry, bool] | None:
         if price_id not in self._shelves:
             return None
-        shelf = self._open(price_id)
-        for entry in shelf.entries:
-            if holds(entry.match, name):
-                return entry, False
-        for provider in shelf.fallbacks:
-            if provider in self._shelves:
-                for entry in self._open(provider).entries:
-                    if holds(entry.match, name):
-                        return entry, True
+        own = self._index(price_id)
+        entry = own.find(name)
+        if entry is not None:
+            return entry, False
+        for provider in own.shelf.fallbacks:
+            if provider in self._shelves and (entry := self._index(provider).find(name)) is not None:
+                return entry, True
         return None
 
     def _open(self, provider: str) -> Shelf:
-        shelf = self._shelves[provider]
-        if isinstance(shelf, Shelf):
-            return shelf
-        opened = _shelf.decode(shelf)
-        self._shelves[provider] = opened
-        return opened
+        return self._index(provider).shelf
+
+    def _index(self, provider: str) -> _Index:
+        index = self._opened.get(provider)
+        if index is None:
+            shelf = self._shelves[provider]
+            index = self._opened[provider] = _Index(shelf if isinstance(shelf, Shelf) else _shelf.decode(shelf))
+        return index
 
 
 def _in_force(entry: Entry, at: int) -> ModelPrice | None:

@@ -76,3 +76,18 @@ def holds(clause: Clause, name: str) -> bool:
             return re.search(pattern, name) is not None
         case AllOf(clauses):
             return all(holds(each, name) for each in clauses)
+
+
+def split(clause: Clause) -> tuple[tuple[str, ...], Clause | None]:
+    """Return the names for which a clause holds because it lists them, and the clause that is left, if any."""
+    match clause:
+        case Equals(text):
+            return (text,), None
+        case OneOf(texts):
+            return texts, None
+        case AnyOf(clauses):
+            parts = [split(each) for each in clauses]
+            rest = tuple(left for _, left in parts if left is not None)
+            return tuple(text for texts, _ in parts for text in texts), AnyOf(rest) if rest else None
+        case _:
+            return (), clause
