@@ -1,0 +1,58 @@
+"""What may be written: numbers that fit and text that any database takes, whatever a provider sent."""
+
+from typing import cast
+
+from msgspec import structs
+
+from komeet.core.money import Nano
+from komeet.ledger.accounts import MOST
+from komeet.ledger.port import Hold, Outcome, State
+
+LONGEST = 512
+"""Characters of a name that are kept."""
+
+UNBELIEVABLE = "unbelievable_usage"
+"""The reason of an attempt that was reported with a number below zero or beyond 64 bits."""
+
+
+def screen_text(text: str) -> str:
+    """Return `text` in valid Unicode, without NUL, and of at most `LONGEST` characters."""
+    if len(text) <= LONGEST and text.isascii() and text.isprintable():
+        return text
+    return text[:LONGEST].encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def screen_hold(hold: Hold) -> Hold:
+    """Return the hold as it is kept: each account once, in order, and the names that callers chose screened."""
+    return structs.replace(
+        hold,
+        accounts=tuple(dict.fromkeys(hold.accounts)),
+        model=screen_text(hold.model),
+        model_asked=screen_text(hold.model_asked),
+        tags=tuple(screen_text(tag) for tag in hold.tags),
+    )
+
+
+def screen_outcome(outcome: Outcome) -> Outcome:
+    """Return the outcome as it is kept: a cost only if it settles, and an orphan if its numbers cannot be true."""
+    numbers = (
+        outcome.cost,
+        outcome.latency_us,
+        outcome.first_token_us or 0,
+        *cast("tuple[int, ...]", structs.astuple(outcome.usage)),
+    )
+    if min(numbers) < 0 or max(numbers) > MOST:
+        return Outcome(
+            attempt_id=outcome.attempt_id,
+            state=State.ORPHAN,
+            reason=UNBELIEVABLE,
+            price_version=screen_text(outcome.price_version),
+            model_served=screen_text(outcome.model_served),
+            ended_at=outcome.ended_at,
+        )
+    cost = outcome.cost if outcome.state is State.SETTLED else Nano(0)
+    names = outcome.price_version, outcome.model_served, outcome.reason
+    price_version, model_served, reason = screened = tuple(screen_text(name) for name in names)
+    if cost == outcome.cost and screened == names:
+        return outcome
+    return structs.replace(outcome, cost=cost, price_version=price_version, model_served=model_served, reason=reason)

@@ -1,0 +1,35 @@
+"""What a start does for the attempts that were in flight when the last run ended."""
+
+from sqlalchemy import Engine, select
+
+from komeet.ledger.port import Outcome, State
+from komeet.store.ledger_rows import Memory, apply
+from komeet.store.sqlite import writing
+from komeet.store.tables import open_holds
+
+CRASH = "crash"
+"""The reason of an attempt that was in flight when the process ended."""
+_BATCH = 500
+
+
+def recover(engine: Engine, now_ms: int) -> int:
+    """Make an orphan of every hold without an outcome, and return how many there were; a second time there are none.
+
+    The provider may have been asked or not, and nobody is left who knows: the reservation stays held.
+
+    Args:
+        engine: of a ledger that nobody else writes.
+        now_ms: Unix milliseconds.
+    """
+    find = select(open_holds.c.attempt_id).where(open_holds.c.orphan.is_(False))
+    recovered = 0
+    while True:
+        with writing(engine) as connection:
+            attempts = connection.execute(find.limit(_BATCH)).scalars().all()
+            if not attempts:
+                return recovered
+            outcomes = [
+                Outcome(attempt_id=attempt, state=State.ORPHAN, reason=CRASH, ended_at=now_ms) for attempt in attempts
+            ]
+            apply(connection, outcomes, Memory())
+        recovered += len(attempts)

@@ -1,0 +1,79 @@
+"""SQLite as Komeet uses it: WAL, foreign keys, short transactions that say when they begin."""
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_WRITES = "komeet_writes"
+_BUSY_MS = 5_000
+
+
+class Durability(StrEnum):
+    """When a commit is done."""
+
+    FULL = "FULL"
+    """Once it is on the disk: a power loss takes nothing that was committed."""
+    NORMAL = "NORMAL"
+    """Once the system has it: a crash of Komeet takes nothing, a power loss may take the last commits."""
+
+
+def open_engine(path: Path, durability: Durability = Durability.FULL, *, busy_ms: int = _BUSY_MS) -> Engine:
+    """Return an engine on the database file `path`, which is made, readable by its owner only, if it is not there.
+
+    Args:
+        path: its directory exists.
+        durability: when a commit is done.
+        busy_ms: how long a transaction waits for another process before it fails, in milliseconds.
+
+    Raises:
+        OSError: the file cannot be made.
+        sqlalchemy.exc.DBAPIError: it is not a database, or out of reach.
+    """
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=-1)
+
+    def set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: `begin` below does
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={busy_ms:d}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute(f"PRAGMA synchronous={durability.value}")
+        cursor.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone leaves data in the disk's cache
+        cursor.close()
+
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", begin)
+    return engine
+
+
+def set_journal(connection: DBAPIConnection) -> None:
+    """Switch the file to write-ahead logging, which it keeps; readers and the writer no longer wait for each other."""
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.close()
+
+
+def writer(engine: Engine) -> Connection:
+    """Return a connection whose transactions take the write lock when they begin.
+
+    A transaction that reads first and writes later can find that another has written meanwhile, and fails at once; with
+    `BEGIN IMMEDIATE` it waits for its turn instead.
+    """
+    return engine.connect().execution_options(**{_WRITES: True})
+
+
+@contextmanager
+def writing(engine: Engine) -> Generator[Connection]:
+    """One write transaction: committed at the end of the block, rolled back if the block raises."""
+    with writer(engine) as connection, connection.begin():
+        yield connection
