@@ -33,6 +33,9 @@ _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.
 
 _UPGRADE_FIELDS = frozenset({b"connection", b"upgrade", b"http2-settings"})
 
+_OTHER_VERSION = frozenset({"Invalid HTTP version", "Pause on PRI/Upgrade"})
+"""What the parser says of a version, or of HTTP/2's first bytes."""
+
 _ONLY_1X = "Only HTTP/1.1 and HTTP/1.0 are spoken here."
 
 
@@ -286,7 +289,7 @@ class Intake:
             self._refuse(cause)
         elif cause is not None:
             raise cause  # a mistake of ours
-        elif "version" in str(error) or "PRI" in str(error):
+        elif str(error) in _OTHER_VERSION:
             self._refuse(VersionNotSupported(_ONLY_1X))
         else:
             self._refuse(WireError(f"The request is not valid HTTP/1.1: {error}."))

@@ -17,7 +17,7 @@ from komeet.core.clock import Clock
 from komeet.core.errors import InternalError, KomeetError
 from komeet.core.http import Headers, HttpRequest, Reply
 from komeet.net.head import CONTINUE, DateLine
-from komeet.net.intake import Arrival, Intake, Phase
+from komeet.net.intake import Intake, Phase
 from komeet.net.limits import ServerLimits
 from komeet.net.reply import HttpReply, whole_answer
 from komeet.net.sweep import Sweeper
@@ -65,7 +65,7 @@ class HttpProtocol(asyncio.Protocol):
     """One connection. Constructed by uvicorn, which also calls `shutdown` for a graceful close."""
 
     __slots__ = (
-        "_arrival", "_held", "_held_bytes", "_idle_since", "_intake", "_linger_until", "_loop", "_paused", "_reply",
+        "_held", "_held_bytes", "_idle_since", "_intake", "_linger_until", "_loop", "_paused", "_reply",
         "_serving", "_state", "_stopping", "_stuck_since", "_task", "_transport", "_unsent",
     )  # fmt: skip
 
@@ -83,7 +83,6 @@ class HttpProtocol(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", None)
         self._intake = cast("Intake", None)
         self._task: asyncio.Task[None] | None = None
-        self._arrival: Arrival | None = None
         self._reply: HttpReply | None = None
         self._held: list[bytes | memoryview] = []
         self._held_bytes = 0
@@ -122,8 +121,10 @@ class HttpProtocol(asyncio.Protocol):
         self._serving.sweeper.remove(self)
         self._intake.stop()
         self._held.clear()
-        if self._task is not None and self._reply is not None and not self._reply.finished:
-            self._task.cancel()
+        task, reply = self._task, self._reply
+        if task is not None and reply is not None and not reply.finished:
+            task.cancel()
+            task.add_done_callback(self._state.tasks.discard)  # it may never have begun
 
     def pause_writing(self) -> None:
         self._paused = True
@@ -211,31 +212,34 @@ class HttpProtocol(asyncio.Protocol):
             paused=self._paused,
         )
         # Not one of `Tasks`: uvicorn's shutdown waits for those in its own state, and cancels them.
-        task = self._loop.create_task(self._serving.handle(request, reply))
-        self._arrival, self._reply, self._task, self._idle_since = arrival, reply, task, None
+        task = self._loop.create_task(self._answer(request, reply))
+        self._reply, self._task, self._idle_since = reply, task, None
         self._state.tasks.add(task)
-        task.add_done_callback(self._handled)
 
     def _ask_for_body(self) -> None:
         self._intake.expects = False
         self._transport.write(CONTINUE)
 
-    # After a request.
-
-    def _handled(self, task: asyncio.Task[None]) -> None:
-        """Settle what the handler left, and go on with the next request."""
-        arrival, reply = self._arrival, self._reply
-        assert arrival is not None
-        assert reply is not None
-        self._state.tasks.discard(task)
-        self._state.total_requests += 1
-        if task.cancelled():
-            reply.abort()
-        elif (error := task.exception()) is not None or not reply.finished:
-            self._recover(arrival.request, reply, error)
-        self._arrival = self._reply = self._task = None
-        if not self._transport.is_closing():
-            self._next()
+    async def _answer(self, request: HttpRequest, reply: HttpReply) -> None:
+        """Run the handler; answer for it if it fails or returns without an answer; go on with the next request."""
+        try:
+            await self._serving.handle(request, reply)
+        except Exception as error:  # noqa: BLE001 - the boundary at which every handler is supervised
+            self._recover(request, reply, error)
+        else:
+            if not reply.finished:
+                self._recover(request, reply, None)
+        finally:
+            # Here rather than in a callback of the task: that would run a turn of the loop later, and the next request
+            # is often there by then.
+            if not reply.finished:
+                reply.abort()
+            assert self._task is not None
+            self._state.tasks.discard(self._task)
+            self._state.total_requests += 1
+            self._reply = self._task = None
+            if not self._transport.is_closing():
+                self._next()
 
     def _next(self) -> None:
         intake = self._intake
@@ -255,23 +259,14 @@ class HttpProtocol(asyncio.Protocol):
         elif self._stopping:
             self._transport.close()
 
-    def _recover(self, request: HttpRequest, reply: HttpReply, error: BaseException | None) -> None:
-        """Answer for a handler that failed, or that returned without an answer."""
+    def _recover(self, request: HttpRequest, reply: HttpReply, error: Exception | None) -> None:
         if error is not None:
             self._serving.log.error("handler failed: %s %s", request.method, request.path, exc_info=error)
         elif not self._transport.is_closing():
             self._serving.log.error("handler left no complete answer: %s %s", request.method, request.path)
-        if reply.finished:
-            return
-        if reply.started:
-            reply.abort()
-            return
-        refusal = InternalError("Something went wrong in the gateway; its log says what. The call may be tried again.")
-        try:
+        if not reply.started:
+            refusal = InternalError("The gateway failed to handle this request; its log says why.")
             reply.whole(*self._serving.refuse(refusal))
-        finally:
-            if not reply.finished:
-                reply.abort()
 
     def _refuse(self, error: KomeetError) -> None:
         """Answer a request that no handler will see, and close once the caller has had time to read why."""

@@ -40,6 +40,11 @@ class Sweeper:
             self._timer.cancel()
             self._timer = None
 
+    @property
+    def running(self) -> bool:
+        """Whether it will look again by itself."""
+        return self._timer is not None
+
     def sweep(self) -> None:
         """Look at every member now."""
         now = self._clock.monotonic()
