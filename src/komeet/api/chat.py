@@ -4,7 +4,7 @@ from komeet.core.http import HttpRequest, Reply
 from komeet.pipeline.call import Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.run import run
-from komeet.wire.openai_chat import FORMAT
+from komeet.wire.openai_chat.format import FORMAT
 
 PATH = "/v1/chat/completions"
 

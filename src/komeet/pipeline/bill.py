@@ -15,5 +15,6 @@ def price_usage(attempt: Attempt) -> None:
 async def estimate_usage(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Count what went in and came out, since the provider did not say; marks the attempt."""
     prompt = call.format.prompt_text(call.known_envelope)
-    attempt.usage = await ports.estimator.estimate(attempt.candidate.model, prompt, attempt.output_text)
+    encoding = attempt.candidate.profile.encoding
+    attempt.usage = await ports.estimator.estimate(prompt, attempt.output_text, encoding)
     attempt.estimated = True

@@ -8,6 +8,7 @@ from komeet.core.errors import KomeetError
 from komeet.core.http import Answer, HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.core.money import Nano
+from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
 from komeet.wire.format import Envelope, Format, Passed, Tap
 
@@ -40,7 +41,7 @@ class Call:
         self.arrived_at = clock.unix_ms()
         self.key: Key | None = None
         self.envelope: Envelope | None = None
-        self.candidates: tuple[Candidate, ...] = ()
+        self.candidates: tuple[Candidate[Provider], ...] = ()
         self.attempts: list[Attempt] = []
         self.settled = True
         """False while the tokens of its last attempt are still being counted."""
@@ -89,7 +90,7 @@ class Attempt:
         "without_stream_options",
     )
 
-    def __init__(self, candidate: Candidate, clock: Clock) -> None:
+    def __init__(self, candidate: Candidate[Provider], clock: Clock) -> None:
         self.id = new_id("att_", clock)
         self.candidate = candidate
         self.held: Nano | None = None

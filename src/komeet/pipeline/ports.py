@@ -12,6 +12,7 @@ from komeet.core.clock import Clock
 from komeet.core.http import Fetcher, Origin
 from komeet.core.secrets import Secret
 from komeet.ledger.port import Ledger
+from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
 
@@ -37,8 +38,8 @@ class Embedded(Protocol):
 class Estimator(Protocol):
     """Counts tokens where no provider reported them."""
 
-    async def estimate(self, model: str, prompt: str, output: str) -> Usage:
-        """Count off the event loop; `model` picks the tokenizer."""
+    async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
+        """Count off the event loop, with the tokenizer that `encoding` names."""
         ...
 
 
@@ -61,7 +62,7 @@ class Ports(Struct, frozen=True, kw_only=True):
 
     clock: Clock
     keys: KeyStore
-    directory: Directory
+    directory: Directory[Provider]
     learned: Learned
     ledger: Ledger
     fetcher: Fetcher

@@ -8,6 +8,7 @@ from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
 from komeet.pipeline.settle import settle
 from komeet.pipeline.stages import ATTEMPT, REQUEST
+from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
 
 _log = logging.getLogger("komeet.pipeline")
@@ -34,7 +35,7 @@ async def run(call: Call, ports: Ports) -> None:
             record(call, ports)
 
 
-async def _again(call: Call, candidate: Candidate, ports: Ports) -> bool:
+async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bool:
     """Make one attempt; return whether the same candidate is to be tried again, in another way."""
     attempt = Attempt(candidate, ports.clock)
     call.attempts.append(attempt)

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
@@ -11,16 +11,40 @@ from komeet.catalog.price import FREE, ModelPrice
 from komeet.catalog.profile import Profile
 from komeet.core.clock import Clock
 from komeet.core.errors import ModelNotFound
-from komeet.providers.provider import Provider
 
 _REMEMBERED = 4096
 _DAY_MS = 86_400_000
 
 
-class Candidate(Struct, frozen=True, kw_only=True):
+class Offering(Protocol):
+    """What routing needs to know of a provider."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def family(self) -> str: ...
+
+    @property
+    def models(self) -> tuple[str, ...] | None: ...
+
+    @property
+    def price_id(self) -> str | None: ...
+
+    @property
+    def free(self) -> bool: ...
+
+    @property
+    def rank(self) -> int: ...
+
+
+P = TypeVar("P", bound=Offering)
+
+
+class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
     """A provider that can be asked for a model."""
 
-    provider: Provider
+    provider: P
     model: str
     """As this provider is asked for it."""
     profile: Profile
@@ -68,6 +92,8 @@ class Book(Protocol):
 
     def next_change(self, price_id: str, *, at: int) -> int | None: ...
 
+    def owner(self, model: str) -> str | None: ...
+
 
 class Profiles(Protocol):
     """Facts about model families."""
@@ -75,25 +101,25 @@ class Profiles(Protocol):
     def find(self, family: str, model: str) -> Profile: ...
 
 
-class Directory:
+class Directory(Generic[P]):
     """Resolves names; remembers what it resolved, within a bound."""
 
-    def __init__(self, providers: Sequence[Provider], book: Book, profiles: Profiles, clock: Clock) -> None:
+    def __init__(self, providers: Sequence[P], book: Book, profiles: Profiles, clock: Clock) -> None:
         self._providers = {provider.name: provider for provider in providers}
         self._by_rank = sorted(providers, key=lambda provider: provider.rank)
         self._book = book
         self._profiles = profiles
         self._clock = clock
-        self._resolved: dict[str, Candidate] = {}
+        self._resolved: dict[str, Candidate[P]] = {}
         self._until = 0
         """Unix milliseconds at which a price may change, and what was resolved is forgotten."""
 
     @property
-    def providers(self) -> Sequence[Provider]:
+    def providers(self) -> Sequence[P]:
         """All providers, in the order in which they are asked for a bare name."""
         return self._by_rank
 
-    def resolve(self, name: str) -> Candidate:
+    def resolve(self, name: str) -> Candidate[P]:
         """Return who answers for `name`: `provider/model`, or a bare model that a provider is known to offer.
 
         Raises:
@@ -113,23 +139,28 @@ class Directory:
         moments = [self._book.next_change(price_id, at=now) for price_id in prices]
         return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
-    def _resolve(self, name: str) -> Candidate:
+    def _resolve(self, name: str) -> Candidate[P]:
         prefix, slash, rest = name.partition("/")
         if slash and rest and prefix in self._providers:
             return self._candidate(self._providers[prefix], rest)
         for provider in self._by_rank:
             if self._offers(provider, name):
                 return self._candidate(provider, name)
+        # Newer than the price book, and its name says who makes it: the provider knows whether it exists.
+        maker = self._book.owner(name)
+        for provider in self._by_rank:
+            if maker is not None and provider.price_id == maker and provider.models is None:
+                return self._candidate(provider, name)
         raise ModelNotFound(self._missing(name), param="model")
 
-    def _offers(self, provider: Provider, model: str) -> bool:
+    def _offers(self, provider: P, model: str) -> bool:
         if provider.models is not None:
             return any(fnmatchcase(model, pattern) for pattern in provider.models)
         if provider.price_id is not None:
             return self._price(provider, model) is not None
         return True
 
-    def _candidate(self, provider: Provider, model: str) -> Candidate:
+    def _candidate(self, provider: P, model: str) -> Candidate[P]:
         return Candidate(
             provider=provider,
             model=model,
@@ -137,7 +168,7 @@ class Directory:
             price=self._price(provider, model),
         )
 
-    def _price(self, provider: Provider, model: str) -> ModelPrice | None:
+    def _price(self, provider: P, model: str) -> ModelPrice | None:
         if provider.free:
             return FREE
         if provider.price_id is None:
@@ -178,7 +209,7 @@ class Directory:
                 )
         return found
 
-    def _known(self, provider: Provider) -> Sequence[str]:
+    def _known(self, provider: P) -> Sequence[str]:
         listed = self._book.models(provider.price_id) if provider.price_id is not None else ()
         priced = [known.id for known in listed if known.answers]
         if provider.models is None:
