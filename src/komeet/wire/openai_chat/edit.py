@@ -12,11 +12,10 @@ from komeet.catalog.profile import Profile, Sampling
 from komeet.wire.format import Edited, Envelope
 from komeet.wire.json import encode_object
 from komeet.wire.openai_chat.envelope import LIMITS, SAMPLING
+from komeet.wire.openai_chat.members import NULL, OBJECT
 
-_NULL = Raw(b"null")
 _TRUE = Raw(b"true")
 _USAGE_ASKED = Raw(b'{"include_usage":true}')
-_members = msgspec.json.Decoder(dict[str, Raw] | None)
 _encoder = msgspec.json.Encoder()
 
 
@@ -46,7 +45,7 @@ def edit(envelope: Envelope, *, model: str, profile: Profile, output_limit: int 
 def _set_limit(envelope: Envelope, profile: Profile, output_limit: int | None) -> dict[str, Raw]:
     fields = dict(envelope.fields)
     named = [name for name in LIMITS if name in fields]
-    told = [name for name in named if fields[name] != _NULL]
+    told = [name for name in named if fields[name] != NULL]
     wanted = profile.limit_field
     if not told:
         if output_limit is None:
@@ -74,30 +73,37 @@ def _number(value: int) -> Raw:
     return Raw(str(value).encode())
 
 
-def _drop_sampling(fields: dict[str, Raw], envelope: Envelope, profile: Profile, losses: list[Loss]) -> None:
-    effort = envelope.effort or profile.default_effort
+def refused_sampling(profile: Profile, effort: str | None, model: str) -> str | None:
+    """Return why the model would refuse sampling parameters, or None where it takes them."""
+    effort = effort or profile.default_effort
     match profile.sampling:
         case Sampling.ALWAYS:
-            return
+            return None
         case Sampling.WITHOUT_REASONING:
             if effort in (None, "none"):
-                return
-            reason = f"{envelope.model} takes it only without reasoning, and the effort is {effort!r}"
+                return None
+            return f"{model} takes it only without reasoning, and the effort is {effort!r}"
         case Sampling.NEVER:
-            reason = f"{envelope.model} does not take it"
+            return f"{model} does not take it"
+
+
+def _drop_sampling(fields: dict[str, Raw], envelope: Envelope, profile: Profile, losses: list[Loss]) -> None:
+    reason = refused_sampling(profile, envelope.effort, envelope.model)
+    if reason is None:
+        return
     for name, default in SAMPLING.items():
-        raw = fields.pop(name, _NULL)
-        if raw != _NULL and msgspec.json.decode(raw) != default:
+        raw = fields.pop(name, NULL)
+        if raw != NULL and msgspec.json.decode(raw) != default:
             losses.append(Loss(name, reason))
 
 
 def _set_usage(fields: dict[str, Raw], envelope: Envelope, losses: list[Loss], *, ask: bool) -> None:
     raw = fields.get("stream_options")
-    if raw is None or raw == _NULL:
+    if raw is None or raw == NULL:
         if ask:
             fields["stream_options"] = _USAGE_ASKED
         return
-    members: dict[str, Raw] = _members.decode(raw) or {}
+    members = OBJECT.decode(raw) or {}
     if ask:
         members["include_usage"] = _TRUE
     else:

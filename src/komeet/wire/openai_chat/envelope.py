@@ -2,15 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final
 
-import msgspec
 from msgspec import Raw
-from msgspec.json import Decoder
 
 from komeet.core.errors import WireError
 from komeet.wire.format import Envelope
 from komeet.wire.json import parse_object
+from komeet.wire.openai_chat.members import BOOL, INT, NULL, NUMBER, OBJECT, STRING, missing, read, wrong_type
 
 LIMITS: Final = ("max_completion_tokens", "max_tokens")
 """The names of the output limit: the current one, and the one before it."""
@@ -30,13 +29,6 @@ _NUMBERS: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalt
 _MAX_CANDIDATES: Final = 128
 _MAX_LIMIT: Final = 2**31 - 1
 
-_T = TypeVar("_T")
-_string = Decoder(str | None)
-_bool = Decoder(bool | None)
-_int = Decoder(int | None)
-_number = Decoder(float | None)
-_object = Decoder(dict[str, Raw] | None)
-_NULL = Raw(b"null")
 _FILLED_ARRAY = re.compile(rb"\[\s*+[^\]]")
 
 
@@ -49,9 +41,9 @@ def parse_envelope(body: bytes) -> Envelope:
     """
     fields = parse_object(body)
     get = fields.get
-    model = _read(get("model"), _string, "model", "a string")
+    model = read(get("model"), STRING, "model", "a string")
     if model is None:
-        raise _missing("model")
+        raise missing("model")
     if not model:
         raise WireError("Invalid 'model': empty string. Name a model.", param="model", code="invalid_value")
     _check_messages(get("messages"))
@@ -59,23 +51,23 @@ def parse_envelope(body: bytes) -> Envelope:
         fields=fields,
         size=len(body),
         model=model,
-        stream=_read(get("stream"), _bool, "stream", "a boolean") or False,
+        stream=read(get("stream"), BOOL, "stream", "a boolean") or False,
         include_usage=_include_usage(get("stream_options")),
         candidates=_positive(get("n"), "n", _MAX_CANDIDATES) or 1,
         output_limit=_output_limit(fields),
-        effort=_read(get("reasoning_effort"), _string, "reasoning_effort", "a string"),
-        service_tier=_read(get("service_tier"), _string, "service_tier", "a string"),
+        effort=read(get("reasoning_effort"), STRING, "reasoning_effort", "a string"),
+        service_tier=read(get("service_tier"), STRING, "service_tier", "a string"),
         sampling=() if fields.keys().isdisjoint(SAMPLING) else _sampling(fields),
     )
 
 
 def _check_messages(raw: Raw | None) -> None:
-    if raw is None or raw == _NULL:
-        raise _missing("messages")
+    if raw is None or raw == NULL:
+        raise missing("messages")
     if _FILLED_ARRAY.match(raw):
         return
     if not bytes(raw).startswith(b"["):
-        raise _wrong_type("messages", "an array of objects", raw)
+        raise wrong_type("messages", "an array of objects", raw)
     raise WireError(
         "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
         param="messages",
@@ -86,11 +78,11 @@ def _check_messages(raw: Raw | None) -> None:
 def _include_usage(raw: Raw | None) -> bool:
     if raw is None:
         return False
-    options = _read(raw, _object, "stream_options", "an object")
+    options = read(raw, OBJECT, "stream_options", "an object")
     if options is None:
         return False
     path = "stream_options.include_usage"
-    return _read(options.get("include_usage"), _bool, path, "a boolean") or False
+    return read(options.get("include_usage"), BOOL, path, "a boolean") or False
 
 
 def _output_limit(fields: dict[str, Raw]) -> int | None:
@@ -101,12 +93,12 @@ def _output_limit(fields: dict[str, Raw]) -> int | None:
 
 def _sampling(fields: dict[str, Raw]) -> tuple[str, ...]:
     for name in _NUMBERS:
-        _read(fields.get(name), _number, name, "a finite number")
-    return tuple([name for name in SAMPLING if fields.get(name, _NULL) != _NULL])
+        read(fields.get(name), NUMBER, name, "a finite number")
+    return tuple([name for name in SAMPLING if fields.get(name, NULL) != NULL])
 
 
 def _positive(raw: Raw | None, path: str, most: int) -> int | None:
-    value = _read(raw, _int, path, "an integer")
+    value = read(raw, INT, path, "an integer")
     if value is None or 1 <= value <= most:
         return value
     bound, which = (">= 1", "below_min") if value < 1 else (f"<= {most}", "above_max")
@@ -120,30 +112,3 @@ def _positive(raw: Raw | None, path: str, most: int) -> int | None:
 
 def _shown(value: int) -> str:
     return str(value) if abs(value) < 10**20 else "one of more than 20 digits"
-
-
-def _read(raw: Raw | None, decoder: Decoder[_T | None], path: str, expected: str) -> _T | None:
-    if raw is None:
-        return None
-    try:
-        return decoder.decode(raw)
-    except msgspec.DecodeError:
-        raise _wrong_type(path, expected, raw) from None
-
-
-def _missing(path: str) -> WireError:
-    return WireError(f"Missing required parameter: '{path}'.", param=path, code="missing_required_parameter")
-
-
-def _wrong_type(path: str, expected: str, raw: Raw) -> WireError:
-    got = {
-        b'"': "a string",
-        b"[": "an array",
-        b"{": "an object",
-        b"t": "a boolean",
-        b"f": "a boolean",
-        b"n": "null",
-    }.get(bytes(raw)[:1], "another number")
-    return WireError(
-        f"Invalid type for '{path}': expected {expected}, but got {got} instead.", param=path, code="invalid_type"
-    )
