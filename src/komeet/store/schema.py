@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, inspect, select
 
-from komeet.core.errors import Unavailable
+from komeet.store.errors import StoreError
 from komeet.store.sqlite import writing
 from komeet.store.tables import LEDGER, REQUESTS
 
@@ -31,11 +31,17 @@ LEDGER_LINE = Line("ledger", "ledger_0001", LEDGER)
 REQUESTS_LINE = Line("requests", "requests_0001", REQUESTS)
 
 
+def is_older(engine: Engine, line: Line) -> bool:
+    """Whether the database has a schema, and not that of this version: bringing it to the head takes it from others."""
+    with engine.connect() as connection:
+        return _version(connection) not in {None, line.head}
+
+
 def bring_to_head(engine: Engine, line: Line) -> None:
     """Run what is missing of the line's migrations, in one transaction; two processes at once take turns.
 
     Raises:
-        Unavailable: the schema is newer than this version of Komeet, or unknown to it.
+        StoreError: the schema is newer than this version of Komeet, or unknown to it.
         sqlalchemy.exc.DBAPIError: the database is out of reach.
     """
     with engine.connect() as connection:
@@ -71,7 +77,7 @@ def _migrate(connection: Connection, line: Line, found: str | None) -> None:
     config = alembic_config(line, connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if found is not None and found not in known:
-        raise Unavailable(
+        raise StoreError(
             f"The data was written by a newer version of Komeet ({connection.engine.url.database} has schema {found}, "
             f"this version knows {line.head}). Install that version or a newer one, or use another data directory."
         )

@@ -2,9 +2,9 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
-from enum import StrEnum
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Final, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -14,21 +14,18 @@ _WRITES = "komeet_writes"
 _BUSY_MS = 5_000
 
 
-class Durability(StrEnum):
-    """When a commit is done."""
+Durability = Literal["power_loss", "crash"]
+"""What a commit survives: a loss of power too (it waits for the disk), or a crash of Komeet only."""
 
-    FULL = "FULL"
-    """Once it is on the disk: a power loss takes nothing that was committed."""
-    NORMAL = "NORMAL"
-    """Once the system has it: a crash of Komeet takes nothing, a power loss may take the last commits."""
+_SYNCHRONOUS: Final = {"power_loss": "FULL", "crash": "NORMAL"}
 
 
-def open_engine(path: Path, durability: Durability = Durability.FULL, *, busy_ms: int = _BUSY_MS) -> Engine:
+def open_engine(path: Path, durability: Durability = "power_loss", *, busy_ms: int = _BUSY_MS) -> Engine:
     """Return an engine on the database file `path`, which is made, readable by its owner only, if it is not there.
 
     Args:
         path: its directory exists.
-        durability: when a commit is done.
+        durability: what a commit survives.
         busy_ms: how long a transaction waits for another process before it fails, in milliseconds.
 
     Raises:
@@ -43,7 +40,7 @@ def open_engine(path: Path, durability: Durability = Durability.FULL, *, busy_ms
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={busy_ms:d}")
         cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute(f"PRAGMA synchronous={durability.value}")
+        cursor.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
         cursor.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone leaves data in the disk's cache
         cursor.close()
 
@@ -53,14 +50,8 @@ def open_engine(path: Path, durability: Durability = Durability.FULL, *, busy_ms
 
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", begin)
+    _write_ahead(engine)
     return engine
-
-
-def set_journal(connection: DBAPIConnection) -> None:
-    """Switch the file to write-ahead logging, which it keeps; readers and the writer no longer wait for each other."""
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.close()
 
 
 def writer(engine: Engine) -> Connection:
@@ -77,3 +68,9 @@ def writing(engine: Engine) -> Generator[Connection]:
     """One write transaction: committed at the end of the block, rolled back if the block raises."""
     with writer(engine) as connection, connection.begin():
         yield connection
+
+
+def _write_ahead(engine: Engine) -> None:
+    """Switch the file to write-ahead logging, which it keeps: readers and the writer no longer wait for each other."""
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA journal_mode=WAL")
