@@ -188,4 +188,6 @@ def _file(members: Members) -> File:
 
 def _source(url: str) -> Source:
     found = _DATA_URL.fullmatch(url)
-    return Inline(found[1], found[2]) if found else Url(url)
+    if found:
+        return Inline(found[1], found[2])
+    return Url(url) if "://" in url else Inline("", url)

@@ -141,7 +141,7 @@ class Members:
 
     def left(self, origin: str = ORIGIN) -> Extras:
         """Return what was not taken."""
-        return {origin: self._left} if self._left else {}
+        return {origin: dict(self._left)} if self._left else {}
 
 
 def merged(*extras: Extras) -> Extras:

@@ -1,13 +1,14 @@
 """From a whole Chat Completions answer to the neutral model."""
 
 from msgspec import Raw
+from msgspec.structs import replace
 
 from komeet.canonical.extras import Extras
-from komeet.canonical.part import Part, Text
+from komeet.canonical.part import Part, Reasoning, Text
 from komeet.canonical.response import Candidate, Response
 from komeet.core.errors import Garbled, WireError
 from komeet.wire.openai_chat.chunk import FALSY, members_of
-from komeet.wire.openai_chat.content import assistant_parts, content_parts
+from komeet.wire.openai_chat.content import THINKING, assistant_parts, content_parts
 from komeet.wire.openai_chat.errors import parse_stream_error
 from komeet.wire.openai_chat.finish import parse_finish
 from komeet.wire.openai_chat.members import INT, OBJECTS, Members, merged, place
@@ -54,11 +55,20 @@ def _candidate(members: Members, position: int) -> Candidate:
     word = members.fitting_text("finish_reason")
     return Candidate(
         index=position if index is None else index,
-        parts=tuple([part for part in parts if part != Text()]),
+        parts=tuple([_unsealed(part) for part in parts if part != Text()]),
         stop=parse_finish(word) if word else None,
         native_stop=word,
         extras=filled(merged(members.left(), message.left(place("message")))),
     )
+
+
+def _unsealed(part: Part) -> Part:
+    """Return thinking without its seal, which only a request needs: a streamed answer has none."""
+    match part:
+        case Reasoning(field=field) if field == THINKING:
+            return replace(part, seal=None)
+        case _:
+            return part
 
 
 def answered_content(message: Members) -> tuple[Part, ...]:

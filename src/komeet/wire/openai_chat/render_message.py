@@ -139,7 +139,7 @@ def _content_part(part: Part, path: str, losses: list[Loss]) -> object:
             inside = {"data": data, "format": media_type.removeprefix("audio/")}
             told = {"type": "input_audio", "input_audio": {**inside, **extras.get(place("input_audio"), {})}}
         case File():
-            told = {"type": "file", "file": _file(part, path)}
+            told = {"type": "file", "file": _file(part)}
         case Audio():
             raise _cannot(path, "audio that is not in the request")
         case Reasoning() | ToolCall() | ToolResult():
@@ -151,7 +151,7 @@ def _content_part(part: Part, path: str, losses: list[Loss]) -> object:
 def _image(image: Image, path: str) -> Json:
     match image.source:
         case Inline(media_type=media_type, data=data):
-            url = f"data:{media_type};base64,{data}"
+            url = f"data:{media_type};base64,{data}" if media_type else data
         case Url(url=url):
             pass
         case FileId():
@@ -160,16 +160,13 @@ def _image(image: Image, path: str) -> Json:
     return {"url": url, **detail, **image.extras.get(place("image_url"), {})}
 
 
-def _file(file: File, path: str) -> Json:
+def _file(file: File) -> Json:
     match file.source:
         case Inline(media_type=media_type, data=data):
-            told: Json = {"file_data": f"data:{media_type};base64,{data}"}
+            told: Json = {"file_data": f"data:{media_type};base64,{data}" if media_type else data}
         case FileId(id=name):
             told = {"file_id": name}
-        case Url(url=url):
-            # What is no data URL was said in this format as plain base64, or in another as an address.
-            if "://" in url:
-                raise _cannot(path, "a file by its address")
+        case Url(url=url):  # OpenRouter takes it; OpenAI says that it does not
             told = {"file_data": url}
     if file.filename:
         told["filename"] = file.filename

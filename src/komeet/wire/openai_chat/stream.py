@@ -30,6 +30,7 @@ from komeet.wire.openai_chat.members import ARRAY, INT, NULL, OBJECTS, ORIGIN, S
 from komeet.wire.openai_chat.usage import parse_usage
 
 _NOISE = ("obfuscation", "object")
+_IN_START = ("id", "model", "created", "service_tier")
 _object = Decoder(dict[str, Raw])
 
 
@@ -89,6 +90,8 @@ class StreamParser:
             members.raw(name)
         if not self._started:
             yield from self._start(members, wait=not (choices or usage or error))
+        for name in _IN_START:
+            members.raw(name)
         for position, choice in enumerate(choices):
             inside = Members(choice, f"choices[{position}]")
             index = inside.take("index", INT, "an integer") or 0
@@ -115,7 +118,7 @@ class StreamParser:
         if wait and not start.id:
             return
         self._started = True
-        self._told = {"id": NULL, "model": NULL, "created": NULL, "service_tier": NULL, **self._early}
+        self._told = dict(self._early)
         extras = {ORIGIN: self._early} if self._early else {}
         yield msgspec.structs.replace(start, extras=extras)
 
@@ -250,9 +253,9 @@ class _Candidate:
         inside = members.within("custom" if custom else "function") or Members({})
         call = self._call(members.take("index", INT, "an integer"), members.text("id") or "", inside.text("name") or "")
         call.custom = call.custom or custom
+        data = written(inside.raw("input" if call.custom else "arguments")).encode()
         for origin, extras in merged(members.left(), inside.left(place("function"))).items():
             call.extras.setdefault(origin, {}).update(extras)
-        data = written(inside.raw("input" if call.custom else "arguments")).encode()
         if call.index is not None:
             if data:
                 yield ArgumentsDelta(candidate=self._index, index=call.index, data=data)
