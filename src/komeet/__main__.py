@@ -1,0 +1,5 @@
+"""`python -m komeet` is `komeet`."""
+
+from komeet.cli import main
+
+main()

@@ -1,0 +1,208 @@
+"""The composition root: the only module that puts concrete rooms together."""
+
+import asyncio
+import gc
+import logging
+import socket
+import threading
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from komeet.api.application import Application
+from komeet.api.surfaces import routes
+from komeet.canonical.usage import Usage
+from komeet.catalog import profiles
+from komeet.config.prices import load_book
+from komeet.config.schema import Config
+from komeet.core.clock import SystemClock
+from komeet.local.supervisor import EmbeddedModel
+from komeet.metering.count import TokenCounter
+from komeet.net.client import Client
+from komeet.net.limits import ServerLimits
+from komeet.net.server import STATE_KEY, HttpProtocol, Serving
+from komeet.net.tasks import Tasks
+from komeet.pipeline.ports import Policy, Ports
+from komeet.providers.provider import Provider
+from komeet.routing.directory import Directory
+from komeet.routing.learned import Learned
+from komeet.store.database import Store
+from komeet.telemetry.metrics import Metrics
+
+_log = logging.getLogger("komeet")
+
+
+class Counting:
+    """Estimates usage in a thread: the first count loads half a second of tables."""
+
+    def __init__(self) -> None:
+        self._counter: Final = TokenCounter()
+
+    async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
+        return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding)
+
+
+def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Provider]:
+    """Return the models that these providers offer, with prices and profiles."""
+    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock())
+
+
+class Gateway:
+    """One server process: everything that it holds, from start to stop."""
+
+    def __init__(self, config: Config, data_dir: Path, providers: tuple[Provider, ...]) -> None:
+        """Open the data directory, alone, and settle what a crash left open.
+
+        Raises:
+            StoreError: it cannot be used; the message says why and what to do.
+        """
+        self._config: Final = config
+        self._clock: Final = SystemClock()
+        self._store: Final = Store.open(data_dir, self._clock, durability=config.ledger.durability)
+        self._tasks: Final = Tasks()
+        self._metrics: Final = Metrics()
+        self.directory: Final = directory(data_dir, providers)
+        self._embedded: Final = (
+            EmbeddedModel(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
+            if config.embedded.enabled
+            else None
+        )
+
+    @property
+    def orphans(self) -> int:
+        """Attempts that the last run left open."""
+        return self._store.recovered
+
+    async def start(self) -> Serving:
+        """Return what the server's connections share."""
+        self._client = Client(self._clock)
+        ports = Ports(
+            clock=self._clock,
+            keys=self._store.keys,
+            directory=self.directory,
+            learned=Learned(),
+            ledger=self._store.ledger,
+            fetcher=self._client,
+            embedded=self._embedded,
+            estimator=Counting(),
+            tasks=self._tasks,
+            observers=(self._store.requests, self._metrics),
+            policy=Policy(
+                unpriced=self._config.ledger.unpriced, budget_output_tokens=self._config.ledger.budget_output_tokens
+            ),
+        )
+        ledger = self._store.ledger
+        self._metrics.watch(
+            {
+                "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
+                "komeet_ledger_failing": ("1 while the ledger cannot be written", lambda: ledger.failing),
+                "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
+                "komeet_request_log_dropped": ("Lines lost to the request log", lambda: self._store.requests.dropped),
+            }
+        )
+        application = Application(routes(ports, self._missing, self._metrics.exposition), ports)
+        await self._store.keys.start(self._tasks.spawn)
+        if self._embedded is not None and self._config.embedded.start == "at_start":
+            self._embedded.start()
+        server = self._config.server
+        limits = ServerLimits(
+            body_bytes=server.max_body_bytes,
+            header_bytes=server.max_header_bytes,
+            header_seconds=server.header_seconds,
+            idle_seconds=server.idle_seconds,
+            write_seconds=server.write_seconds,
+        )
+        return Serving(handle=application.handle, refuse=application.refusal, clock=self._clock, limits=limits)
+
+    async def stop(self) -> None:
+        """Let what still runs end, settle everything, close everything."""
+        if self._embedded is not None:
+            await self._embedded.close()
+        await self._store.keys.stop()
+        await self._tasks.drain(self._config.server.drain_seconds)
+        await self._client.aclose()
+        await asyncio.to_thread(self._store.close)
+
+    def _missing(self) -> dict[str, str]:
+        return {"ledger": "it cannot be written"} if self._store.ledger.failing else {}
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+_Message = MutableMapping[str, Any]
+
+
+def serve(gateway: Gateway, config: Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
+    """Serve on `listener` until SIGTERM or SIGINT; return once everything is settled."""
+
+    def ready() -> None:
+        # What was made at the start stays: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        on_ready()
+
+    _run(_server(gateway, config, ready), listener)
+
+
+@contextmanager
+def serving(gateway: Gateway, config: Config, listener: socket.socket) -> Generator[None]:
+    """Serve on `listener` from a thread, for as long as the context lasts; everything is settled when it ends."""
+    ready = threading.Event()
+    server = _server(gateway, config, ready.set)
+    thread = threading.Thread(target=_run, args=(server, listener), name="komeet-server", daemon=True)
+    thread.start()
+    try:
+        while not ready.wait(0.05):
+            if not thread.is_alive():
+                raise RuntimeError("the server ended before it was ready")
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets=[listener]))
+
+
+def _server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -> uvicorn.Server:
+
+    async def lifespan(
+        scope: _Message, receive: Callable[[], Awaitable[_Message]], send: Callable[[_Message], Awaitable[None]]
+    ) -> None:
+        """The part of ASGI that uvicorn needs of us: start and stop."""
+        assert scope["type"] == "lifespan"
+        await receive()
+        scope["state"][STATE_KEY] = await gateway.start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await gateway.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    settings = uvicorn.Config(
+        lifespan,
+        http=HttpProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=round(config.server.drain_seconds),
+        backlog=2048,
+    )
+    return _Server(settings, on_ready)

@@ -1,0 +1,54 @@
+"""What a command works with: the configuration, the data directory, and the providers."""
+
+import os
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from komeet.cli.output import fail
+from komeet.config.load import ConfigError, default_data_dir, load, parse
+from komeet.config.providers import Found, find
+from komeet.config.schema import Config
+from komeet.store.database import DataFiles, Store
+
+
+class Setup(Struct, frozen=True, kw_only=True):
+    """What the command line, the environment and the file come to."""
+
+    config: Config
+    config_file: Path | None
+    data_dir: Path
+    found: Found
+
+
+def read(config_file: Path | None, data_dir: Path | None) -> Setup:
+    """Read the configuration; a mistake ends the command with its path."""
+    try:
+        config = parse("", {}) if config_file is None else load(config_file, os.environ)
+        found = find(config, os.environ)
+    except ConfigError as error:
+        fail(str(error))
+    return Setup(config=config, config_file=config_file, data_dir=_place(config, data_dir), found=found)
+
+
+def where(config_file: Path | None, data_dir: Path | None) -> Path:
+    """Return the data directory, without asking which providers there are."""
+    try:
+        config = parse("", {}) if config_file is None else load(config_file, os.environ)
+    except ConfigError as error:
+        fail(str(error))
+    return _place(config, data_dir)
+
+
+def _place(config: Config, data_dir: Path | None) -> Path:
+    configured = None if config.data_dir is None else Path(config.data_dir).expanduser()
+    return (data_dir or configured or default_data_dir(os.environ)).absolute()
+
+
+@contextmanager
+def data_files(config_file: Path | None, data_dir: Path | None) -> Generator[DataFiles]:
+    """Open the databases for one command; raises StoreError where they cannot be used."""
+    with closing(Store.open_for_cli(where(config_file, data_dir))) as files:
+        yield files
