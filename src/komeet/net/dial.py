@@ -25,7 +25,7 @@ async def dial(origin: Origin, context: ssl.SSLContext | None, make: Callable[[]
         ConnectFailed: the name, the address, the port or the certificate is not what it should be.
     """
     where = place(origin)
-    channel = await _connect_any(await _resolve(origin), where, tasks)
+    channel = await connect_any(await _resolve(origin), where, tasks)
     try:
         _, protocol = await asyncio.get_running_loop().create_connection(
             make, sock=channel, ssl=context, server_hostname=None if context is None else origin.host
@@ -57,7 +57,7 @@ async def _resolve(origin: Origin) -> list[Address]:
     return [address for address in turns if address is not None]
 
 
-async def _connect_any(addresses: Sequence[Address], where: str, tasks: Tasks) -> socket.socket:
+async def connect_any(addresses: Sequence[Address], where: str, tasks: Tasks) -> socket.socket:
     """Return a socket to the first address that answers; a slow one does not hold up the next (RFC 8305)."""
     errors: list[OSError] = []
     attempts: set[asyncio.Task[socket.socket | OSError]] = set()

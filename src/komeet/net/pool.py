@@ -30,6 +30,9 @@ class Pool:
         self._closed = False
         self._emptied: asyncio.Future[None] | None = None
 
+    def __len__(self) -> int:
+        return len(self._open)
+
     def take(self) -> Connection | None:
         """Return an idle connection, or None."""
         while self._idle:

@@ -126,7 +126,6 @@ class ResponseReader:
         else:
             self._body_to_eof = b"content-length" not in headers
         self._reading_head = False
-        self._unfruitful = 0
         sink.begun(status, headers)
 
     def on_body(self, piece: bytes) -> None:
