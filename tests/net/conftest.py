@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -138,8 +139,9 @@ class Site:
     def connections(self) -> set[Any]:
         return self.state.connections
 
-    async def call(self) -> Caller:
-        caller = Caller(*await asyncio.open_connection("127.0.0.1", self.port))
+    async def call(self, tls: ssl.SSLContext | None = None) -> Caller:
+        name = None if tls is None else "localhost"
+        caller = Caller(*await asyncio.open_connection("127.0.0.1", self.port, ssl=tls, server_hostname=name))
         self._callers.append(caller)
         return caller
 
@@ -156,6 +158,7 @@ async def site(
     clock: Clock | None = None,
     sweep_seconds: float = NEVER,
     log: logging.Logger | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[Site]:
     """Serve on a port of its own, without uvicorn around it."""
     serving = Serving(
@@ -168,7 +171,9 @@ async def site(
     )
     state, config = ServerState(), Config("none:none")
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: HttpProtocol(config, state, {STATE_KEY: serving}), "127.0.0.1", 0)
+    server = await loop.create_server(
+        lambda: HttpProtocol(config, state, {STATE_KEY: serving}), "127.0.0.1", 0, ssl=tls
+    )
     running = Site(serving, state, server.sockets[0].getsockname()[1])
     try:
         yield running
@@ -246,7 +251,9 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(script: Script, ssl: Any = None, host: str = "127.0.0.1") -> AsyncGenerator[Upstream]:
+async def upstream(
+    script: Script, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncGenerator[Upstream]:
     """Listen on a port of its own, and run `script` for each connection; it closes when the script ends."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -265,8 +272,8 @@ async def upstream(script: Script, ssl: Any = None, host: str = "127.0.0.1") -> 
             writer.close()
             tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=ssl)
-    running = Upstream(server.sockets[0].getsockname()[1], "https" if ssl else "http", host)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+    running = Upstream(server.sockets[0].getsockname()[1], "https" if tls else "http", host)
     try:
         yield running
     finally:
