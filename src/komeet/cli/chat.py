@@ -27,6 +27,10 @@ _PATIENCE = 3.0
 """Seconds that the ledger may take to write the end of a call."""
 
 
+program = typer.Typer(add_completion=False)
+
+
+@program.command()
 def chat(
     prompt: Annotated[str, typer.Argument(help="What to say; `-` reads it from standard input.")],
     model: Annotated[

@@ -30,6 +30,10 @@ class Finding(Struct, frozen=True):
     text: str
 
 
+program = typer.Typer(add_completion=False)
+
+
+@program.command()
 def doctor(config: ConfigFile = None, port: Port = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Say what is configured, what is missing, and what would answer."""
     setup = read(config, data_dir)

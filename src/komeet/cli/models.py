@@ -11,7 +11,10 @@ from komeet.cli.setup import read
 from komeet.core.money import dollars
 from komeet.routing.directory import Listed
 
+program = typer.Typer(add_completion=False)
 
+
+@program.command()
 def models(
     search: Annotated[str, typer.Argument(help="Only models whose name has this in it.", show_default=False)] = "",
     provider: Annotated[str | None, typer.Option(help="Only those of one provider.")] = None,

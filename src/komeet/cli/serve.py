@@ -16,7 +16,10 @@ from komeet.cli.setup import Setup, read
 from komeet.store.errors import StoreError
 from komeet.telemetry.logs import configure
 
+program = typer.Typer(add_completion=False)
 
+
+@program.command()
 def serve(
     config: ConfigFile = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
@@ -65,8 +68,8 @@ def _greet(setup: Setup, listener: socket.socket, orphans: int) -> None:
 A key, then a first call (in another terminal):
 
   export KOMEET_API_KEY=$({escape(_command())} key create --name me)
-  curl {url}/chat/completions \\\\
-    -H "Authorization: Bearer $KOMEET_API_KEY" -H "Content-Type: application/json" \\\\
+  curl {url}/chat/completions \\
+    -H "Authorization: Bearer $KOMEET_API_KEY" -H "Content-Type: application/json" \\
     -d '{{"model": "{model}", "messages": \\[{{"role": "user", "content": "What is a comet?"}}], "max_tokens": 80}}'
 """)
 

@@ -16,6 +16,10 @@ from komeet.store.usage import By, UsageReport, UsageRow, report_usage
 _NUMBERS = ("calls", "input", "cached", "output", "reasoning", "cost", "held")
 
 
+program = typer.Typer(add_completion=False)
+
+
+@program.command()
 def usage(
     by: Annotated[By, typer.Option(help="What a row stands for.")] = "model",
     since: Annotated[str | None, typer.Option(help="Only from then on: 24h, 30d, 2027-01-31 (UTC).")] = None,
