@@ -10,7 +10,7 @@ from komeet.core.http import Headers
 from komeet.net.head import BODILESS, CHUNKED, CLOSE, DateLine, field_lines, status_line
 
 _JOIN_BELOW = 64 * 1024
-"""Bodies up to here are copied behind their head and leave in one segment; larger ones are not copied."""
+"""Up to here, bytes are copied behind their head and leave in one segment; more are not copied."""
 
 _RESET = struct.pack("ii", 1, 0)
 """SO_LINGER on, for no time: closing resets the connection."""
@@ -111,7 +111,10 @@ class HttpReply:
         form = self._form
         if form is _Form.CHUNKED:
             self.sent += len(data)
-            self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            if len(data) <= _JOIN_BELOW:
+                self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+            else:
+                self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
         elif form is _Form.TO_THE_CLOSE:
             self.sent += len(data)
             self._transport.write(data)
