@@ -229,7 +229,7 @@ class LedgerWriter:
         elif command.reason != UNWRITABLE:
             _LOG.error("ledger: outcome of %s not written: %s", command.attempt_id, describe(error), exc_info=error)
             orphan = Outcome(
-                attempt_id=command.attempt_id, state=State.ORPHAN, reason=UNWRITABLE, ended_at=command.ended_at
+                attempt_id=command.attempt_id, state=State.ORPHAN, reason=UNWRITABLE, ended_at=self._clock.unix_ms()
             )
             self._queue.appendleft(orphan)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_WRITES = "komeet_writes"
+_BEGIN = "komeet_begin"
+"""The option of a connection that says how its transactions begin; empty: there are none."""
 _BUSY_MS = 5_000
 
 
@@ -45,8 +46,9 @@ def open_engine(path: Path, durability: Durability = "power_loss", *, busy_ms: i
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        how = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        if how:
+            connection.exec_driver_sql(how)
 
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", begin)
@@ -60,7 +62,7 @@ def writer(engine: Engine) -> Connection:
     A transaction that reads first and writes later can find that another has written meanwhile, and fails at once; with
     `BEGIN IMMEDIATE` it waits for its turn instead.
     """
-    return engine.connect().execution_options(**{_WRITES: True})
+    return engine.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
 
 
 @contextmanager
@@ -72,5 +74,5 @@ def writing(engine: Engine) -> Generator[Connection]:
 
 def _write_ahead(engine: Engine) -> None:
     """Switch the file to write-ahead logging, which it keeps: readers and the writer no longer wait for each other."""
-    with closing(engine.raw_connection()) as connection:
-        connection.cursor().execute("PRAGMA journal_mode=WAL")
+    with engine.connect().execution_options(**{_BEGIN: ""}) as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode=WAL")
