@@ -2,12 +2,12 @@
 
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from threading import Condition, Thread
 from typing import Any, final
 
 from msgspec import Struct, structs
-from sqlalchemy import Connection, Engine, RowMapping, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, insert, or_, select
 
 from komeet.canonical.record import CallRecord
 from komeet.core.clock import Clock
@@ -174,18 +174,22 @@ def find_request(engine: Engine, request_id: str) -> CallRecord | None:
         return None if row is None else _record(row)
 
 
-def _conditions(wanted: Filter) -> list[Any]:
+def _conditions(wanted: Filter) -> Iterator[ColumnElement[bool]]:
     table = requests.c
-    conditions = [
-        (wanted.since, table.at >= wanted.since),
-        (wanted.until, table.at < wanted.until),
-        (wanted.key_id, table.key_id == wanted.key_id),
-        (wanted.provider, table.provider == wanted.provider),
-        (wanted.model, (table.model_asked == wanted.model) | (table.model_served == wanted.model)),
-        (wanted.request_id, table.request_id == wanted.request_id),
-        (wanted.failed, table.error != "" if wanted.failed else table.error == ""),
-    ]
-    return [condition for asked, condition in conditions if asked is not None]
+    if wanted.since is not None:
+        yield table.at >= wanted.since
+    if wanted.until is not None:
+        yield table.at < wanted.until
+    if wanted.key_id is not None:
+        yield table.key_id == wanted.key_id
+    if wanted.provider is not None:
+        yield table.provider == wanted.provider
+    if wanted.model is not None:
+        yield or_(table.model_asked == wanted.model, table.model_served == wanted.model)
+    if wanted.request_id is not None:
+        yield table.request_id == wanted.request_id
+    if wanted.failed is not None:
+        yield table.error != "" if wanted.failed else table.error == ""
 
 
 def _size(record: CallRecord) -> int:
