@@ -82,6 +82,15 @@ def test_any_cut_gives_the_same_events_and_bytes(stream: bytes, cuts: list[int])
     assert splitter.rest() == b""
 
 
+@settings(deadline=None, max_examples=200)
+@given(STREAMS, st.integers(1, 4))
+def test_small_reads_give_the_same_events_and_bytes(stream: bytes, size: int) -> None:
+    splitter = Splitter()
+    blocks = [block for at in range(0, len(stream), size) for block in splitter.feed(stream[at : at + size])]
+    assert b"".join(blocks) + splitter.rest() == stream
+    assert _events(blocks) == _oracle(stream)
+
+
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=8))
 def test_garbage_goes_through_as_it_is(pieces: list[bytes]) -> None:

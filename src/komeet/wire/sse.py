@@ -47,7 +47,7 @@ class Splitter:
             Garbled: an event is longer than the limit.
         """
         if self._begun and not self._buffer and b"\r" not in data:
-            if data.find(b"\n\n") + 2 == len(data) <= self._limit:  # the usual case: one event a read
+            if 1 < data.find(b"\n\n") + 2 == len(data) <= self._limit:  # the usual case: one event a read
                 return [data]
             *texts, rest = data.split(b"\n\n")
             if len(data) <= self._limit:

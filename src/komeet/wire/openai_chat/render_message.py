@@ -92,7 +92,7 @@ def _content(parts: Sequence[Part], told: list[object]) -> object:
     match parts:
         case [] if not told:
             return ""
-        case [Text(text=text, extras=extras)] if not extras and len(told) == 1:
+        case [Text(text=text, extras=extras)] if not extras.get(ORIGIN) and len(told) == 1:
             return text
         case _:
             return told

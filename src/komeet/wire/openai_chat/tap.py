@@ -1,7 +1,8 @@
 """Reads along as a Chat Completions stream is forwarded, and meters it from the same bytes.
 
-A stream is complete when every candidate that began has a finish reason, or `[DONE]` came: there are providers that
-send no `[DONE]` (Hugging Face's router, on record), and none that sends neither. One that carried an error is not.
+A stream is complete when every candidate that began has a finish reason, or `[DONE]` came. On record are streams
+without `[DONE]` (Hugging Face's router) and without a finish reason (OpenRouter's), and none that was whole and had
+neither. One that carried an error is not complete.
 """
 
 import msgspec

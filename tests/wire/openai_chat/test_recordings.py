@@ -1,0 +1,390 @@
+"""Real traffic of Chat Completions providers (KOMEET_RECORDINGS; skipped without it)."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from random import Random
+from typing import Final, TypeAlias
+
+import msgspec
+import pytest
+from msgspec import Raw, Struct
+
+from komeet.canonical.event import Event
+from komeet.canonical.fold import fold
+from komeet.canonical.response import Response
+from komeet.canonical.usage import Usage
+from komeet.catalog.profile import Profile
+from komeet.core.errors import UpstreamRefused
+from komeet.wire.format import Passed
+from komeet.wire.openai_chat.edit import edit
+from komeet.wire.openai_chat.envelope import parse_envelope
+from komeet.wire.openai_chat.errors import parse_error
+from komeet.wire.openai_chat.extent import measure
+from komeet.wire.openai_chat.parse_request import parse_request
+from komeet.wire.openai_chat.parse_response import parse_response
+from komeet.wire.openai_chat.render_request import render_request
+from komeet.wire.openai_chat.render_response import render_response
+from komeet.wire.openai_chat.render_stream import StreamRenderer
+from komeet.wire.openai_chat.stream import StreamParser
+from komeet.wire.openai_chat.tap import ChatTap
+from komeet.wire.openai_chat.whole import ChatWhole, read_whole
+from komeet.wire.sse import Splitter, fields
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | None"
+
+UNREPORTED: Final = {
+    "cloudflare:0": "answers JSON mode without usage",
+    "cloudflare:1": "answers JSON mode without usage",
+    "cloudflare:2": "answers JSON mode without usage",
+    "openai:657": "a stream that was not asked for usage",
+}
+FAILED: Final = {"openrouter:8": "the stream carries an error (token limit reached)"}
+UNFINISHED: Final = {
+    "openai:643": "no finish reason, but [DONE]",
+    "openai:645": "no finish reason, but [DONE]",
+}
+REWORDED: Final = {
+    "cloudflare:0": "JSON mode answers with an object for content; it is said as text",
+    "cloudflare:1": "JSON mode answers with an object for content; it is said as text",
+    "cloudflare:2": "JSON mode answers with an object for content; it is said as text",
+    "mistral:1": "thinking is a part of the content; it is said as reasoning_content",
+    "openrouter:14": "a tool call without arguments; they are said to be empty",
+}
+LEFT_OUT: Final = {
+    "cohere": "has its own format, at /v2/chat",
+    "bedrock": "has its own formats",
+}
+COUNTS: Final = {"whole": 225, "streamed": 170, "refused": 11}
+
+
+class Recording(Struct):
+    """One exchange."""
+
+    url: str
+    status: int
+    request: Raw = Raw(b"null")
+    response: Raw = Raw(b"null")
+    headers: dict[str, str] = {}
+    name: str = ""
+
+    @property
+    def body(self) -> bytes:
+        """The answer as it came: text of a stream, or JSON."""
+        raw = bytes(self.response)
+        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
+
+    @property
+    def streamed(self) -> bool:
+        return self.body.lstrip().startswith((b"data:", b":"))
+
+
+def _load() -> Iterator[Recording]:
+    folder = os.environ.get("KOMEET_RECORDINGS")
+    if not folder:
+        return
+    for file in sorted(Path(folder).glob("*.jsonl")):
+        for index, line in enumerate(file.read_bytes().splitlines()):
+            recording = msgspec.json.decode(line, type=Recording)
+            if "/chat/completions" in recording.url:
+                recording.name = f"{file.stem}:{index}"
+                yield recording
+
+
+ALL: Final = tuple(_load())
+ANSWERED: Final = tuple(recording for recording in ALL if 200 <= recording.status < 300)
+needs_recordings = pytest.mark.skipif(not ALL, reason="KOMEET_RECORDINGS does not name a folder of recordings")
+
+
+def _of(recordings: tuple[Recording, ...]) -> pytest.MarkDecorator:
+    values = recordings or (Recording(url="", status=0),)
+    return pytest.mark.parametrize("recording", values, ids=[recording.name or "none" for recording in values])
+
+
+WHOLE: Final = tuple(recording for recording in ANSWERED if not recording.streamed)
+STREAMED: Final = tuple(recording for recording in ANSWERED if recording.streamed)
+ASKED: Final = tuple(recording for recording in ANSWERED if bytes(recording.request) != b"null")
+REFUSED: Final = tuple(recording for recording in ALL if recording.status >= 400)
+
+
+@needs_recordings
+def test_every_recording_is_looked_at() -> None:
+    assert {"whole": len(WHOLE), "streamed": len(STREAMED), "refused": len(REFUSED)} == COUNTS
+    names = {recording.name for recording in ALL}
+    assert {*UNREPORTED, *FAILED, *UNFINISHED, *REWORDED} <= names
+    assert not {name.partition(":")[0] for name in names} & set(LEFT_OUT)
+
+
+def _without_nulls(value: Json) -> Json:
+    match value:
+        case dict():
+            return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+        case list():
+            return [_without_nulls(inner) for inner in value]
+        case _:
+            return value
+
+
+def _members(body: bytes) -> dict[str, Json]:
+    value: Json = json.loads(body)
+    assert isinstance(value, dict)
+    told = _without_nulls(value)
+    assert isinstance(told, dict)
+    return told
+
+
+def _rows(value: Json) -> list[dict[str, Json]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def _same_calls(holder: dict[str, Json]) -> None:
+    """An empty list of calls is none; a call without a type is a function's; its index says nothing in a list."""
+    if holder.get("tool_calls") == []:
+        del holder["tool_calls"]
+    for call in _rows(holder.get("tool_calls")):
+        call.setdefault("type", "function")
+        call.pop("index", None)
+
+
+def _same_request(body: bytes) -> dict[str, Json]:
+    """A request with equal ways to say a thing made the same."""
+    told = _members(body)
+    if "max_completion_tokens" in told:
+        told["max_tokens"] = told.pop("max_completion_tokens")
+    if isinstance(told.get("stop"), str):
+        told["stop"] = [told["stop"]]
+    if told.get("tools") == []:
+        del told["tools"]
+    for tool in _rows(told.get("tools")):
+        tool.setdefault("type", "function")
+    for message in _rows(told["messages"]):
+        content = message.get("content")
+        if isinstance(content, list) and len(content) == 1:
+            part = content[0]
+            if isinstance(part, dict) and set(part) == {"type", "text"}:
+                message["content"] = part["text"]
+        if content == []:
+            del message["content"]
+        _same_calls(message)
+    return told
+
+
+def _same_answer(body: bytes) -> dict[str, Json]:
+    """An answer with equal ways to say a thing made the same; usage is compared elsewhere."""
+    told = _members(body)
+    told.pop("usage", None)
+    told.pop("object", None)
+    for choice in _rows(told["choices"]):
+        message = choice["message"]
+        assert isinstance(message, dict)
+        message.pop("role", None)
+        if message.get("content") == "":
+            del message["content"]
+        _same_calls(message)
+    return told
+
+
+@needs_recordings
+@_of(ASKED)
+def test_a_request_passes_through_with_its_values(recording: Recording) -> None:
+    body = bytes(recording.request)
+    envelope = parse_envelope(body)
+    edited = edit(
+        envelope, model=envelope.model, profile=Profile(), output_limit=None, ask_usage=envelope.include_usage
+    )
+    assert json.loads(edited.body) == json.loads(body)
+    assert edited.losses == ()
+    assert measure(envelope).bytes <= len(body)
+
+
+@needs_recordings
+@_of(ASKED)
+def test_a_request_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
+    body = bytes(recording.request)
+    edited = render_request(parse_request(body), Profile())
+    assert edited.losses == ()
+    assert _same_request(edited.body) == _same_request(body)
+
+
+def _counts(reported: Mapping[str, Json]) -> tuple[int, int, int, int]:
+    """Input, output, cached, reasoning: by OpenAI's convention, but that a larger total counts as output."""
+
+    def count(holder: Json, name: str) -> int:
+        found = holder.get(name) if isinstance(holder, dict) else None
+        return found if isinstance(found, int) else 0
+
+    told = dict(reported)
+    tokens_in, total = count(told, "prompt_tokens"), count(told, "total_tokens")
+    tokens_out = total - tokens_in
+    hidden = tokens_out - count(told, "completion_tokens")
+    cached = count(told.get("prompt_tokens_details"), "cached_tokens") or count(told, "cached_tokens")
+    cached = cached or count(told, "num_cached_tokens")
+    reasoning = count(told.get("completion_tokens_details"), "reasoning_tokens") or hidden
+    return tokens_in, tokens_out, cached, min(reasoning, tokens_out)
+
+
+def _check_usage(recording: Recording, usage: Usage | None, reported: Json) -> None:
+    if recording.name in UNREPORTED:
+        assert usage is None
+        assert not reported
+        return
+    assert usage is not None
+    assert isinstance(reported, dict)
+    assert (usage.input, usage.output, usage.cache_read, usage.reasoning) == _counts(reported)
+
+
+@needs_recordings
+@_of(WHOLE)
+def test_a_whole_answer_is_metered(recording: Recording) -> None:
+    whole = read_whole(recording.body)
+    assert isinstance(whole, ChatWhole)
+    answer = _members(recording.body)
+    assert whole.model == answer["model"]
+    assert whole.service_tier == answer.get("service_tier")
+    assert whole.output_text()
+    _check_usage(recording, whole.usage, answer.get("usage"))
+
+
+@needs_recordings
+@_of(WHOLE)
+def test_a_whole_answer_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
+    response = parse_response(recording.body)
+    said = render_response(response)
+    if recording.name in REWORDED:
+        assert _same_answer(said) != _same_answer(recording.body)
+    else:
+        assert _same_answer(said) == _same_answer(recording.body)
+    assert parse_response(said).usage == _plain(response.usage)
+
+
+def _plain(usage: Usage | None) -> Usage | None:
+    """Usage without what Chat Completions has no member for."""
+    return None if usage is None else msgspec.structs.replace(usage, input_image=0, output_image=0)
+
+
+def _chunks(stream: bytes) -> list[dict[str, Json]]:
+    lines = [line.removeprefix(b"data:").strip() for line in stream.splitlines() if line.startswith(b"data:")]
+    return [_members(line) for line in lines if line != b"[DONE]"]
+
+
+def _pieces(stream: bytes, seed: int) -> Iterator[bytes]:
+    chance, at = Random(seed), 0
+    while at < len(stream):
+        size = chance.choice((1, 2, 5, 60, 400, 4000))
+        yield stream[at : at + size]
+        at += size
+
+
+def _is_only_usage(event: bytes) -> bool:
+    return b'"choices":[]' in event.replace(b" ", b"") and b'"prompt_tokens"' in event
+
+
+@needs_recordings
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "unasked"])
+@_of(STREAMED)
+def test_a_stream_is_forwarded_byte_for_byte_and_metered(recording: Recording, asked: bool, line_end: bytes) -> None:
+    stream = recording.body.replace(b"\r\n", b"\n").replace(b"\n", line_end)
+    gap = line_end * 2
+    events = [event + gap for event in stream.split(gap) if event]
+    assert b"".join(events).rstrip() == stream.rstrip()
+    expected = b"".join([event for event in events if asked or not _is_only_usage(event)])
+    seeds = range(3)
+    for seed in seeds:
+        tap = ChatTap(include_usage=asked)
+        out = b"".join([tap.feed(piece) for piece in _pieces(stream, seed)])
+        rest, complete = tap.end()
+        out += rest
+        if asked:
+            assert out == stream
+        assert out.replace(b"\r", b"").replace(b"\n", b"") == expected.replace(b"\r", b"").replace(b"\n", b"")
+        chunks = _chunks(stream)
+        assert tap.opaque == 0
+        assert tap.events == len(chunks)
+        assert tap.first_content is bool(_written(chunks))
+        assert tap.model == next(chunk["model"] for chunk in chunks if chunk["model"])
+        assert (recording.name in FAILED) is (tap.error is not None)
+        assert complete is (tap.error is None)
+        whole = [chunk["usage"] for chunk in chunks if _is_whole(chunk.get("usage"))]
+        _check_usage(recording, tap.usage, whole[-1] if whole else None)
+        assert tap.output_text() == _written(chunks)
+
+
+def _is_whole(usage: Json) -> bool:
+    """Databricks reports on every chunk, and the output on the last one only."""
+    return isinstance(usage, dict) and "completion_tokens" in usage
+
+
+def _written(chunks: list[dict[str, Json]]) -> str:
+    """All that the model wrote, found by name."""
+    found: list[str] = []
+    for chunk in chunks:
+        for choice in _rows(chunk.get("choices")):
+            delta = choice.get("delta")
+            assert isinstance(delta, dict)
+            found += [_text(delta, "content"), _text(delta, "reasoning_content") or _text(delta, "reasoning")]
+            found.append(_text(delta, "refusal"))
+            for call in _rows(delta.get("tool_calls")):
+                function = call.get("function")
+                assert isinstance(function, dict)
+                found += [_text(function, "name"), _text(function, "arguments")]
+    return "".join(found)
+
+
+def _text(holder: dict[str, Json], name: str) -> str:
+    value = holder.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _events(stream: bytes) -> list[Event]:
+    parser, splitter = StreamParser(), Splitter()
+    blocks = [*splitter.feed(stream), splitter.rest()]
+    said = [event for block in blocks if (event := fields(block)) is not None]
+    return [event for one in said for event in parser.feed(one.data)] + list(parser.end())
+
+
+@needs_recordings
+@_of(STREAMED)
+def test_a_stream_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
+    events = _events(recording.body)
+    if recording.name in FAILED:
+        with pytest.raises(UpstreamRefused):
+            fold(events)
+        return
+    response = fold(events)
+    chunks = _chunks(recording.body)
+    for candidate in response.candidates:
+        assert _content(response, candidate.index) == "".join(
+            _text(delta, "content")
+            for chunk in chunks
+            for choice in _rows(chunk.get("choices"))
+            if choice.get("index", 0) == candidate.index and isinstance(delta := choice.get("delta"), dict)
+        )
+    finished = all(candidate.stop is not None for candidate in response.candidates)
+    assert finished is (recording.name not in UNFINISHED)
+    renderer = StreamRenderer(include_usage=True)
+    said = b"".join([renderer.feed(event) for event in events]) + renderer.end()
+    again = fold(_events(said))
+    assert again == msgspec.structs.replace(response, usage=_plain(response.usage))
+    whole = parse_response(render_response(response))
+    assert [candidate.parts for candidate in whole.candidates] == [candidate.parts for candidate in response.candidates]
+
+
+def _content(response: Response, index: int) -> str:
+    told = _members(render_response(response))
+    message = _rows(told["choices"])[index]["message"]
+    assert isinstance(message, dict)
+    return _text(message, "content")
+
+
+@needs_recordings
+@_of(REFUSED)
+def test_a_refusal_means_what_it_should(recording: Recording) -> None:
+    headers = {name.encode(): value.encode() for name, value in recording.headers.items()}
+    meaning = parse_error(recording.status, headers, recording.body, "the provider")
+    if recording.status == 401:
+        assert not isinstance(meaning, Passed)
+        assert meaning.error_code == "upstream_auth"
+    else:
+        assert meaning == Passed(recording.status, recording.body)
