@@ -18,6 +18,8 @@ from komeet.local.handover import Orders, Ready
 from komeet.local.weights import ENGINE
 
 _ERRORS_ONLY = 1
+_NICENESS = 10
+"""Generating takes every core. Measured on two: an echo server beside it answers 99 in 100 within 3.4 ms, so 0.1 ms."""
 
 
 class _Threads(Protocol):
@@ -106,6 +108,7 @@ def main() -> NoReturn:
     Every way out is `os._exit`: the destructor of the engine's server waits for threads that do not always end.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's: calls in flight are finished first
+    os.nice(_NICENESS)
     try:
         orders = msgspec.json.decode(sys.stdin.buffer.readline(), type=Orders)
     except msgspec.DecodeError:

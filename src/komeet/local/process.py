@@ -31,13 +31,12 @@ class Child(asyncio.SubprocessProtocol):
     quote prompts.
     """
 
-    __slots__ = ("_answer", "_said", "_said_all", "_transport", "ended", "port")
+    __slots__ = ("_answer", "_ended", "_port", "_said", "_said_all", "_transport")
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.port: asyncio.Future[int] = loop.create_future()
-        self.ended: asyncio.Future[int] = loop.create_future()
-        """The exit status; negative is the signal that ended it."""
+        self._port: asyncio.Future[int] = loop.create_future()
+        self._ended: asyncio.Future[int] = loop.create_future()
         self._answer = b""
         self._said = b""
         self._said_all: asyncio.Future[None] = loop.create_future()
@@ -53,7 +52,7 @@ class Child(asyncio.SubprocessProtocol):
         self._transport = cast("asyncio.SubprocessTransport", transport)
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
-        if self.port.done():
+        if self._port.done():
             return
         if fd != 1:
             self._said = (self._said + data)[-_TAIL:]
@@ -62,39 +61,43 @@ class Child(asyncio.SubprocessProtocol):
         line, end, _ = self._answer.partition(b"\n")
         if end or len(line) > _LONGEST_ANSWER:
             try:
-                self.port.set_result(msgspec.json.decode(line, type=Ready).port)
+                self._port.set_result(msgspec.json.decode(line, type=Ready).port)
             except msgspec.DecodeError:
-                self.port.set_exception(EndedEarlyError(f"it answered {line[:80]!r} instead of its port"))
+                self._port.set_exception(EndedEarlyError(f"it answered {line[:80]!r} instead of its port"))
 
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio calls it so
         if fd == 2 and not self._said_all.done():
             self._said_all.set_result(None)
 
     def process_exited(self) -> None:
         assert self._transport is not None
         status = self._transport.get_returncode()
-        if not self.ended.done():
-            self.ended.set_result(-1 if status is None else status)
+        if not self._ended.done():
+            self._ended.set_result(-1 if status is None else status)
 
     async def answering(self) -> int:
         """Wait until it answers, and return its port; raises EndedEarlyError if it ends before."""
-        await asyncio.wait((self.port, self.ended), return_when=asyncio.FIRST_COMPLETED)
-        if self.port.done():
-            return self.port.result()
+        await asyncio.wait((self._port, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        if self._port.done():
+            return self._port.result()
         await asyncio.shield(self._said_all)
         said = self._said.decode("utf-8", "replace").strip()
-        raise EndedEarlyError(f"{ending(self.ended.result())}; it said: {said or 'nothing'}")
+        raise EndedEarlyError(f"{ending(self._ended.result())}; it said: {said or 'nothing'}")
+
+    async def ended(self) -> int:
+        """Wait until it ends, and return its status; a negative one is the signal that ended it."""
+        return await asyncio.shield(self._ended)  # who stops waiting must not end the future that others wait for
 
     def terminate(self, how: signal.Signals = signal.SIGTERM) -> None:
         """Send it the signal, unless it has ended."""
-        if self._transport is not None and not self.ended.done():
+        if self._transport is not None and not self._ended.done():
             with suppress(ProcessLookupError):  # it has ended, and the loop has not said so yet
                 self._transport.send_signal(how)
 
     async def kill(self) -> None:
         """End it now, and return when it has ended; does nothing to one that has."""
         self.terminate(signal.SIGKILL)
-        await asyncio.shield(self.ended)
+        await self.ended()
         if self._transport is not None:
             self._transport.close()
 

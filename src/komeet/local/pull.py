@@ -14,7 +14,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -161,9 +161,11 @@ def _run(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         ) as process,
     ):
+        done = 0
         try:
             while True:
-                progress("fetching", min(_bytes_below(staging), release.wheel_size), release.wheel_size)
+                done = max(done, min(_bytes_below(staging), release.wheel_size))
+                progress("fetching", done, release.wheel_size)
                 try:
                     status = process.wait(_LOOK_EVERY)
                     break
@@ -178,11 +180,10 @@ def _run(
 
 def _bytes_below(folder: Path) -> int:
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # the tool has just moved it
-            continue
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with suppress(FileNotFoundError):  # the tool has just moved it
+                total += Path(root, name).lstat().st_size
     return total
 
 
@@ -196,7 +197,7 @@ def _unpack(release: Release, fetched: Path, part: Path, progress: Progress) -> 
     else:
         wheel = next(fetched.glob("*.whl"), None)
         if wheel is None:
-            raise PullError(f"The index sent no wheel of {release.project} {release.version}.")
+            raise PullError(f"{release.project} {release.version} came without {release.file}.")
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(inside) as source:
                 digest = _copy(source, part, release.size, progress)

@@ -50,6 +50,21 @@ class State(StrEnum):
     STOPPED = "stopped"
 
 
+class Backoff:
+    """How long to wait between the end of a process and the start of the next, in seconds."""
+
+    __slots__ = ("_next",)
+
+    def __init__(self) -> None:
+        self._next = FIRST_PAUSE
+
+    def after(self, ran: float) -> float:
+        """Return the pause after a process that answered for `ran` seconds: twice the last one, or the first again."""
+        pause = FIRST_PAUSE if ran >= STEADY else self._next
+        self._next = min(2 * pause, LONGEST_PAUSE)
+        return pause
+
+
 class EmbeddedModel:
     """The embedded model's address, and the process behind it.
 
@@ -182,14 +197,13 @@ class EmbeddedModel:
                 )
 
     async def _supervise(self, weights: Path | None) -> None:
-        pause = FIRST_PAUSE
+        backoff = Backoff()
         try:
             while weights is not None:
                 ran = await self._run(weights)
                 if self._closing.is_set():
                     break
-                if ran >= STEADY:
-                    pause = FIRST_PAUSE
+                pause = backoff.after(ran)
                 self._state = State.RESTARTING
                 self._restarts += 1
                 self._next_try = self._clock.monotonic() + pause
@@ -197,7 +211,6 @@ class EmbeddedModel:
                 _LOG.warning("the embedded model stopped: %s; starting it again in %.1f s", self._problem, pause)
                 if await _within(pause, self._closing):
                     break
-                pause = min(2 * pause, LONGEST_PAUSE)
                 weights = self._installed()
         finally:
             if self._state is not State.UNAVAILABLE:
@@ -225,7 +238,7 @@ class EmbeddedModel:
             self._address = Origin("http", "127.0.0.1", port), Secret(key)
             self._state = State.READY
             self._tried.set()
-            self._problem = ending(await child.ended)
+            self._problem = ending(await child.ended())
             return self._clock.monotonic() - ready
         except EndedEarlyError as error:
             self._problem = str(error)
