@@ -7,12 +7,23 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import yaml
+from sqlalchemy import Engine, func, select
+
+from komeet.canonical.usage import Usage
+from komeet.ledger.port import State
+from komeet.store import tables
+from komeet.store.audit import audit
+from komeet.store.database import Store
+from komeet.store.ledger_rows import usage_of
+from komeet.store.usage import UsageRow, report_usage
 
 
 def komeet(
@@ -33,6 +44,39 @@ def clean_environment(data_dir: Path) -> dict[str, str]:
     """An environment in which no provider is found."""
     kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_BASE_URL", "_TOKEN"))}
     return kept | {"KOMEET_DATA_DIR": str(data_dir), "COLUMNS": "200", "NO_COLOR": "1"}
+
+
+class Ended(NamedTuple):
+    """An outcome, with what was asked for."""
+
+    model: str
+    state: State
+    usage: Usage
+    cost: int
+    estimated: bool
+    unpriced: bool
+
+
+def _ended(engine: Engine, request_id: str | None = None) -> list[Ended]:
+    wanted = (
+        select(tables.outcomes, tables.holds.c.model)
+        .join_from(tables.outcomes, tables.holds, tables.holds.c.attempt_id == tables.outcomes.c.attempt_id)
+        .order_by(tables.holds.c.attempt_id)
+    )
+    if request_id is not None:
+        wanted = wanted.where(tables.holds.c.request_id == request_id)
+    with engine.connect() as connection:
+        return [
+            Ended(
+                model=row["model"],
+                state=State(row["state"]),
+                usage=usage_of(row),
+                cost=row["cost"],
+                estimated=row["estimated"],
+                unpriced=row["unpriced"],
+            )
+            for row in connection.execute(wanted).mappings()
+        ]
 
 
 @dataclass
@@ -84,7 +128,9 @@ class Gateway:
             if found:
                 self.port = int(found[1])
                 break
-        assert self.port, f"komeet did not start: {self.errors()}"
+        if not self.port:
+            self.kill()
+            raise AssertionError(f"komeet did not start: {self.errors()}")
         if not self.key:
             self.key = self.create_key("test")
         return self
@@ -163,6 +209,36 @@ class Gateway:
         said = komeet("usage", *options, "--json", data_dir=self.data_dir)
         assert said.returncode == 0, said.stderr
         return json.loads(said.stdout)
+
+    def total(self) -> UsageRow:
+        """The sums of the ledger, read from its file."""
+        with closing(Store.open_for_cli(self.data_dir)) as files:
+            return report_usage(files.ledger, "provider").total
+
+    def outcome(self, request_id: str) -> Ended:
+        """The end of the one attempt of a request; waits for it to be written."""
+        end = time.monotonic() + 20
+        with closing(Store.open_for_cli(self.data_dir)) as files:
+            while not (found := _ended(files.ledger, request_id)):
+                assert time.monotonic() < end, f"{request_id} has no outcome"
+                time.sleep(0.005)
+        assert len(found) == 1
+        return found[0]
+
+    def outcomes(self) -> list[tuple[str, State]]:
+        """Every outcome: the model that was asked for, and how it ended; in the order of the attempts."""
+        with closing(Store.open_for_cli(self.data_dir)) as files:
+            return [(ended.model, ended.state) for ended in _ended(files.ledger)]
+
+    def audit(self) -> list[str]:
+        """What is wrong with the books: nothing, where the balances follow from the rows."""
+        with closing(Store.open_for_cli(self.data_dir)) as files:
+            return audit(files.ledger)
+
+    def holds(self) -> int:
+        """How many holds were ever made."""
+        with closing(Store.open_for_cli(self.data_dir)) as files, files.ledger.connect() as connection:
+            return connection.execute(select(func.count()).select_from(tables.holds)).scalar_one()
 
 
 def towards(url: str, **more: Any) -> dict[str, Any]:

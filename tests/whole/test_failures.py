@@ -6,7 +6,6 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from tests.whole.gateway import Gateway
@@ -27,13 +26,10 @@ from tests.whole.upstream import (  # fmt: skip
     whole,
 )
 
+from komeet.ledger.port import State
+
 LAST_USAGE = event(choices=[], usage=usage(9, 4))
 PIECES = [delta("One "), delta("two "), delta("three."), delta(finish="stop"), LAST_USAGE, DONE]
-
-
-def _total(gateway: Gateway) -> dict[str, Any]:
-    rows = gateway.usage("--by", "provider")
-    return rows[0] if rows else {"calls": 0, "voided": 0, "orphans": 0, "settled": 0, "estimated": 0, "cost_nano": 0}
 
 
 @pytest.mark.parametrize(
@@ -71,12 +67,9 @@ def test_statuses(
 
 
 def test_a_refusal_costs_nothing(gateway: Gateway, upstream: Upstream) -> None:
-    before = _total(gateway)
     upstream.answer = lambda _: whole({"error": {"message": "boom"}}, 500)
-    gateway.chat()
-    after = _total(gateway)
-    assert after["voided"] == before["voided"] + 1
-    assert after["cost_nano"] == before["cost_nano"]
+    ended = gateway.outcome(gateway.chat().headers["x-request-id"])
+    assert (ended.state, ended.cost) == (State.VOIDED, 0)
 
 
 def test_nobody_listens(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -86,7 +79,7 @@ def test_nobody_listens(tmp_path_factory: pytest.TempPathFactory) -> None:
     with Gateway(tmp_path_factory.mktemp("komeet"), config) as gateway:
         answer = gateway.chat()
         assert (answer.status, answer.error["code"]) == (502, "upstream_unreachable")
-        assert _total(gateway)["voided"] == 1
+        assert gateway.outcome(answer.headers["x-request-id"]).state is State.VOIDED
 
 
 @pytest.mark.parametrize("ending", [Close(), Reset()], ids=["fin", "rst"])
@@ -95,9 +88,7 @@ def test_a_stream_cut_after_any_event_never_passes_as_whole(
     count: int, ending: Step, gateway: Gateway, upstream: Upstream
 ) -> None:
     upstream.answer = lambda _: [STREAM, *(chunk(piece) for piece in PIECES[:count]), ending]
-    before = _total(gateway)
     answer = gateway.chat(stream=True)
-    after = _total(gateway)
     events = [json.loads(line[6:]) for line in answer.body.split(b"\n\n") if line.startswith(b"data: {")]
     errors = [one for one in events if one.get("error")]
     if answer.status == 200:
@@ -107,9 +98,9 @@ def test_a_stream_cut_after_any_event_never_passes_as_whole(
     else:
         assert answer.status == 502
     assert DONE not in answer.body
-    ended = ("settled", "orphans", "voided")
-    assert sum(after[name] for name in ended) == sum(before[name] for name in ended) + 1
-    assert after["voided"] == before["voided"]
+    ended = gateway.outcome(answer.headers["x-request-id"])
+    assert ended.state is State.SETTLED
+    assert ended.estimated == (LAST_USAGE not in PIECES[:count])
 
 
 @pytest.mark.parametrize(
@@ -124,15 +115,16 @@ def test_an_error_inside_a_stream_is_an_error(error: bytes, gateway: Gateway, up
     upstream.answer = lambda _: stream(delta("One "), error)
     answer = gateway.chat(stream=True)
     assert answer.body == delta("One ") + error
-    assert _total(gateway)["estimated"] > 0
+    ended = gateway.outcome(answer.headers["x-request-id"])
+    assert (ended.state, ended.estimated) == (State.SETTLED, True)
+    assert ended.usage.output > 0
 
 
 def test_an_answer_shorter_than_it_says_is_cut(gateway: Gateway, upstream: Upstream) -> None:
     upstream.answer = lambda _: [whole({"x": "y" * 500})[0][:200], Close()]  # type: ignore[index]
-    before = _total(gateway)
     answer = gateway.chat()
     assert (answer.status, answer.error["code"]) == (502, "upstream_cut")
-    assert _total(gateway)["orphans"] == before["orphans"] + 1
+    assert gateway.outcome(answer.headers["x-request-id"]).state is State.ORPHAN
 
 
 def test_pieces_of_any_size_are_the_same_stream(gateway: Gateway, upstream: Upstream) -> None:
@@ -159,14 +151,14 @@ def test_a_caller_that_leaves_after_any_event(count: int, gateway: Gateway, upst
             time.sleep(0.005)
 
     upstream.answer = paced
-    before = _total(gateway)
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     body = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": "Hi"}], "stream": True})
     connection.request("POST", "/v1/chat/completions", body, {"Authorization": f"Bearer {gateway.key}"})
     response = connection.getresponse()
+    request_id = response.getheader("x-request-id")
+    assert request_id is not None
     if count:
         response.read(len(PIECES[0]))
-    connection.sock and connection.sock.close()
     response.close()
     connection.close()
     proceed.set()
@@ -174,8 +166,6 @@ def test_a_caller_that_leaves_after_any_event(count: int, gateway: Gateway, upst
     while upstream.left == 0 and time.monotonic() < end:
         time.sleep(0.02)
     assert upstream.left == 1
-    ended = ("settled", "orphans", "voided")
-    while sum((after := _total(gateway))[name] for name in ended) == sum(before[name] for name in ended):
-        assert time.monotonic() < end
-    assert sum(after[name] for name in ended) == sum(before[name] for name in ended) + 1
-    assert after["held_now"] == before["held_now"]
+    ended = gateway.outcome(request_id)
+    assert ended.state is State.SETTLED
+    assert ended.estimated == (LAST_USAGE not in PIECES[:count])

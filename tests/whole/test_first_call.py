@@ -91,7 +91,7 @@ def test_stop(client: OpenAI) -> None:
 
 
 def test_json_schema_is_obeyed(client: OpenAI) -> None:
-    schema = {
+    schema: dict[str, object] = {
         "type": "object",
         "properties": {"name": {"type": "string", "maxLength": 20}, "age": {"type": "integer"}},
         "required": ["name", "age"],

@@ -66,8 +66,9 @@ def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, u
         upstream.answer = lambda _: [STREAM, *(chunk(body[at : at + 997]) for at in range(0, len(body), 997)), LAST]
     else:
         upstream.answer = lambda _: whole(body)
-    request = dict(call["request"])
-    asked = bool((request.get("stream_options") or {}).get("include_usage"))
+    request: dict[str, Any] = dict(call["request"])
+    options: Any = request.get("stream_options") or {}
+    asked = bool(options.get("include_usage"))
     request["model"] = f"{provider}/{request['model']}"
     answer = gateway.request("POST", "/v1/chat/completions", json.dumps(request).encode())
     assert answer.status == 200, (where, answer.body)
@@ -75,7 +76,7 @@ def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, u
     if streamed and not asked:
         expected = b"".join(block for block in _blocks(body) if not _is_unasked_usage(block))
     assert answer.body == expected, where
-    ended = gateway.last_outcome(answer.headers["x-request-id"])
+    ended = gateway.outcome(answer.headers["x-request-id"])
     assert ended.state is State.SETTLED
     reported = _reported(call["response"])
     assert ended.estimated == (reported is None), where
@@ -89,13 +90,15 @@ def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, u
 
 def _reported(response: object) -> tuple[int, int] | None:
     """The prompt and completion tokens that a recording reports."""
-    found: dict[str, Any] | None = None
-    if isinstance(response, dict):
-        found = response.get("usage")
-    else:
-        for block in _blocks(str(response).encode()):
+    found: Any = None
+    if isinstance(response, str):
+        for block in _blocks(response.encode()):
             data = block.strip().removeprefix(b"data:").strip()
             if data.startswith(b"{"):
-                event = json.loads(data)
-                found = event.get("usage") or (event.get("x_groq") or {}).get("usage") or found
+                event: Any = json.loads(data)
+                groq: Any = event.get("x_groq") or {}
+                found = event.get("usage") or groq.get("usage") or found
+    else:
+        whole_answer: Any = response
+        found = whole_answer.get("usage")
     return None if not found else (found["prompt_tokens"], found["completion_tokens"])
