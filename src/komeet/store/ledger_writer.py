@@ -105,9 +105,13 @@ class LedgerWriter:
         self._wake.set()
         try:
             await future
-        except (asyncio.CancelledError, GeneratorExit):
+        except asyncio.CancelledError:
             # The queue is in order: whatever becomes of the hold, the void comes after it.
             self.end(self._void(hold, CANCELLED))
+            raise
+        except GeneratorExit:
+            # The collector found the coroutine of a loop that is gone, maybe inside a lock of ours: take none.
+            self._queue.append(self._void(hold, CANCELLED))
             raise
 
     def end(self, outcome: Outcome) -> None:
