@@ -114,7 +114,7 @@ def test_every_spelling_of_an_object_is_taken(value: dict[str, Json], spelling: 
     assert json.loads(encode_object(fields)) == value
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=250)
 @given(OBJECTS, SPELLINGS, st.data())
 def test_a_broken_object_is_judged_as_the_standard_library_judges(
     value: dict[str, Json], spelling: dict[str, object], data: st.DataObject

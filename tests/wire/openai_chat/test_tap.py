@@ -4,7 +4,7 @@ import json
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from komeet.canonical.usage import Usage
@@ -218,6 +218,7 @@ PIECES = st.sampled_from(
 
 
 @settings(deadline=None, max_examples=300)
+@example([ONLY_USAGE.replace(b"\n", b"\r\n")], [len(ONLY_USAGE) + 1], True)
 @given(st.lists(PIECES, max_size=8), st.lists(st.integers(0, 600), max_size=8), st.booleans())
 def test_no_cut_changes_anything(pieces: list[bytes], cuts: list[int], asked: bool) -> None:
     stream = b"".join(pieces)

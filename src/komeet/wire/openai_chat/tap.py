@@ -18,6 +18,7 @@ from komeet.wire.sse import Splitter, fields
 _DONE = b"[DONE]"
 _FIELD_STARTS = b"deir:"
 """First bytes of the lines of an event stream: data, event, id, retry, and comments."""
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
@@ -97,26 +98,42 @@ class ChatTap:
             whole = event.data == _DONE or bool(members_of(event.data))
             rest = self._forwarded(rest) if whole else b""
         complete = self.error is None and (self.done or self.finished)
-        return (rest if complete or not rest else rest + b"\n\n"), complete
+        if rest and event is not None and not complete:
+            rest += b"\n\n"
+        return rest, complete
 
     def output_text(self) -> str:
         """Return all that the model wrote (texts, reasoning, tool arguments), for counting tokens."""
         return "".join(self._pieces)
 
     def _forwarded(self, block: bytes) -> bytes:
+        """Read `block` and return what of it goes to the caller."""
+        if block.startswith(b"data: {"):  # the usual case, without looking for lines: JSON may end in white space
+            try:
+                chunk = decode_chunk(block[6:])
+            except _UNREADABLE:
+                pass
+            else:
+                return self._metered(chunk, block)
         event = fields(block)
         if event is None:
             return block
-        data = event.data
-        if data == _DONE:
+        if event.data == _DONE:
             self.done = True
             return block
-        self.events += 1
         try:
-            chunk = decode_chunk(data)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            chunk = self._salvage(data)
-        if chunk.model and not self.model:
+            chunk = decode_chunk(event.data)
+        except _UNREADABLE:
+            chunk = self._salvage(event.data)
+        if event.event == b"error" and bytes(chunk.error) in FALSY:
+            self.events += 1
+            self.error = parse_stream_error(event.data)
+            return render_stream_error(self.error)
+        return self._metered(chunk, block)
+
+    def _metered(self, chunk: Chunk, block: bytes) -> bytes:
+        self.events += 1
+        if not self.model and chunk.model:
             self.model = chunk.model
         if chunk.service_tier:
             self.service_tier = chunk.service_tier
@@ -128,8 +145,10 @@ class ChatTap:
             reported = self._read_usage(chunk)
             if reported and choices == [] and self._drops_usage and chunk.error == NULL:
                 return b""
-        if chunk.error != NULL or event.event == b"error":
-            return self._read_error(chunk, data, block, named=event.event == b"error")
+        if chunk.error != NULL and bytes(chunk.error) not in FALSY:
+            self.error = parse_stream_error(chunk.error)
+            if isinstance(self.error, UpstreamAuth):
+                return render_stream_error(self.error)
         return block
 
     def _read_choice(self, choice: Choice) -> None:
@@ -147,15 +166,6 @@ class ChatTap:
         raw = chunk.usage if chunk.usage != NULL or chunk.x_groq is None else chunk.x_groq.usage
         self.usage = parse_usage(raw) or self.usage
         return raw != NULL
-
-    def _read_error(self, chunk: Chunk, data: bytes, block: bytes, *, named: bool) -> bytes:
-        shaped = bytes(chunk.error) not in FALSY
-        if not shaped and not named:
-            return block
-        self.error = parse_stream_error(chunk.error if shaped else data)
-        if shaped and not isinstance(self.error, UpstreamAuth):
-            return block
-        return render_stream_error(self.error)
 
     def _salvage(self, data: bytes) -> Chunk:
         """Read what can be read of an event that does not fit the types."""
