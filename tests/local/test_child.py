@@ -59,7 +59,7 @@ def test_the_key_is_not_among_what_other_users_can_read() -> None:
 def test_it_yields_the_processor_to_the_gateway() -> None:
     with child(orders()) as process:
         ready(process)
-        assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 10
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == os.getpriority(os.PRIO_PROCESS, 0) + 5
 
 
 def test_weights_that_are_none_end_it_with_a_reason(tmp_path: Path) -> None:
