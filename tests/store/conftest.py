@@ -30,6 +30,14 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def patient(engine: Engine) -> Iterator[Engine]:
+    """The same database, for a ledger that waits out any lock of a test."""
+    patient = open_engine(Path(str(engine.url.database)), "crash", busy_ms=60_000)
+    yield patient
+    patient.dispose()
+
+
+@pytest.fixture
 def key(engine: Engine, clock: ManualClock) -> Key:
     """A key with a budget of 1 000 n$."""
     return create_key(engine, clock, name="app", budget=Nano(1_000), tags=["blue", "team"])[0]

@@ -164,9 +164,9 @@ def test_a_caller_that_leaves_between_the_commit_and_its_answer_holds_nothing(
 
 
 def test_a_loop_that_is_closed_while_a_hold_waits_holds_nothing(
-    engine: Engine, clock: ManualClock, key: Key, new_hold: NewHold
+    engine: Engine, patient: Engine, clock: ManualClock, key: Key, new_hold: NewHold
 ) -> None:
-    ledger = LedgerWriter(engine, clock)
+    ledger = LedgerWriter(patient, clock)
     loop = asyncio.new_event_loop()
     with locked(engine):
         task = loop.create_task(ledger.hold(new_hold(key, 10)))
@@ -360,12 +360,12 @@ def test_a_hold_whose_commit_may_have_been_done_is_voided(
 
 
 def test_one_command_that_cannot_be_written_does_not_stop_the_others(
-    engine: Engine, clock: ManualClock, key: Key, new_hold: NewHold
+    engine: Engine, patient: Engine, clock: ManualClock, key: Key, new_hold: NewHold
 ) -> None:
     unwritable = new_hold(key, 10)
 
     async def main() -> None:
-        async with running(engine, clock) as ledger:
+        async with running(patient, clock) as ledger:
             await ledger.hold(unwritable)
             with locked(engine):  # so that all of these become one batch
                 ledger.end(replace(settled(unwritable, 5), ended_at=10**30))
@@ -385,10 +385,10 @@ def test_one_command_that_cannot_be_written_does_not_stop_the_others(
 
 
 def test_a_full_queue_refuses_holds_and_takes_outcomes(
-    engine: Engine, clock: ManualClock, key: Key, new_hold: NewHold
+    engine: Engine, patient: Engine, clock: ManualClock, key: Key, new_hold: NewHold
 ) -> None:
     async def main() -> None:
-        async with running(engine, clock, most_waiting=3) as ledger:
+        async with running(patient, clock, most_waiting=3) as ledger:
             await ledger.hold(first := new_hold(key, 10))
             with locked(engine):
                 ledger.end(settled(first, 10))
