@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -21,7 +21,7 @@ from komeet.canonical.usage import Usage
 from komeet.ledger.port import State
 from komeet.store import tables
 from komeet.store.audit import audit
-from komeet.store.database import Store
+from komeet.store.database import DataFiles, Store
 from komeet.store.ledger_rows import usage_of
 from komeet.store.usage import UsageRow, report_usage
 
@@ -173,6 +173,9 @@ class Gateway:
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()
+        if "files" in vars(self):
+            self.files.close()
+            del self.files
 
     @property
     def url(self) -> str:
@@ -210,34 +213,35 @@ class Gateway:
         assert said.returncode == 0, said.stderr
         return json.loads(said.stdout)
 
+    @cached_property
+    def files(self) -> DataFiles:
+        """Its databases, beside it."""
+        return Store.open_for_cli(self.data_dir)
+
     def total(self) -> UsageRow:
         """The sums of the ledger, read from its file."""
-        with closing(Store.open_for_cli(self.data_dir)) as files:
-            return report_usage(files.ledger, "provider").total
+        return report_usage(self.files.ledger, "provider").total
 
     def outcome(self, request_id: str) -> Ended:
         """The end of the one attempt of a request; waits for it to be written."""
         end = time.monotonic() + 20
-        with closing(Store.open_for_cli(self.data_dir)) as files:
-            while not (found := _ended(files.ledger, request_id)):
-                assert time.monotonic() < end, f"{request_id} has no outcome"
-                time.sleep(0.005)
+        while not (found := _ended(self.files.ledger, request_id)):
+            assert time.monotonic() < end, f"{request_id} has no outcome"
+            time.sleep(0.005)
         assert len(found) == 1
         return found[0]
 
     def outcomes(self) -> list[tuple[str, State]]:
         """Every outcome: the model that was asked for, and how it ended; in the order of the attempts."""
-        with closing(Store.open_for_cli(self.data_dir)) as files:
-            return [(ended.model, ended.state) for ended in _ended(files.ledger)]
+        return [(ended.model, ended.state) for ended in _ended(self.files.ledger)]
 
     def audit(self) -> list[str]:
         """What is wrong with the books: nothing, where the balances follow from the rows."""
-        with closing(Store.open_for_cli(self.data_dir)) as files:
-            return audit(files.ledger)
+        return audit(self.files.ledger)
 
     def holds(self) -> int:
         """How many holds were ever made."""
-        with closing(Store.open_for_cli(self.data_dir)) as files, files.ledger.connect() as connection:
+        with self.files.ledger.connect() as connection:
             return connection.execute(select(func.count()).select_from(tables.holds)).scalar_one()
 
 

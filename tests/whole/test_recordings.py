@@ -61,7 +61,7 @@ def test_bytes_and_usage(file: str, tmp_path: Path) -> None:
 def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, upstream: Upstream) -> None:
     where = f"{provider} line {number}"
     body = _body(call["response"])
-    streamed = isinstance(call["response"], str)
+    streamed = bool(call["request"].get("stream"))
     if streamed:
         upstream.answer = lambda _: [STREAM, *(chunk(body[at : at + 997]) for at in range(0, len(body), 997)), LAST]
     else:
@@ -91,7 +91,7 @@ def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, u
 def _reported(response: object) -> tuple[int, int] | None:
     """The prompt and completion tokens that a recording reports."""
     found: Any = None
-    if isinstance(response, str):
+    if isinstance(response, str) and "data: {" in response:
         for block in _blocks(response.encode()):
             data = block.strip().removeprefix(b"data:").strip()
             if data.startswith(b"{"):
@@ -99,6 +99,6 @@ def _reported(response: object) -> tuple[int, int] | None:
                 groq: Any = event.get("x_groq") or {}
                 found = event.get("usage") or groq.get("usage") or found
     else:
-        whole_answer: Any = response
+        whole_answer: Any = json.loads(response) if isinstance(response, str) else response
         found = whole_answer.get("usage")
     return None if not found else (found["prompt_tokens"], found["completion_tokens"])
