@@ -87,6 +87,7 @@ def test_an_exhausted_budget_sends_nothing(gateway: Gateway, upstream: Upstream)
         ({"model": "openai/my-own-model"}, 403),
         ({"tools": [{"type": "web_search"}]}, 403),
         ({"web_search_options": {}}, 403),
+        ({"models": ["gpt-5.2-pro"]}, 403),
     ],
 )
 def test_what_has_no_bound_is_refused_on_a_budget(

@@ -8,7 +8,7 @@ from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 
 _LARGEST_ANSWER = 128 << 20
-_JSON = (b"content-type", b"application/json")
+JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _NO_CACHE = (b"cache-control", b"no-cache")
 
@@ -44,7 +44,7 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    headers = [_JSON, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
+    headers = [JSON, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
         headers.append((b"x-komeet-usage", b"estimated"))
     if call.known_key.store_bodies:

@@ -11,7 +11,7 @@ from komeet.core.errors import BudgetExceeded, NotAllowed, UpstreamRefused
 from komeet.core.money import Nano
 from komeet.ledger.port import Hold
 from komeet.metering.bound import affordable_output, upper_bound
-from komeet.pipeline.answer import answer_stream, answer_whole, reply_headers
+from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.ports import Ports
@@ -42,6 +42,12 @@ async def choose(call: Call, ports: Ports) -> None:
         raise NotAllowed(
             f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
             param="model",
+        )
+    if call.known_envelope.alternatives and (key.models or key.budget is not None):
+        raise NotAllowed(
+            f"This API key ({key.name}) has a budget or a list of models, and the request names further models"
+            " among which the provider may choose.",
+            param="models",
         )
     if candidate.price is None and (key.budget is not None or ports.policy.unpriced == "refuse"):
         reason = "this API key has a budget" if key.budget is not None else "this gateway refuses such models"
@@ -134,7 +140,7 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         model=attempt.candidate.model,
         profile=attempt.candidate.profile,
         output_limit=attempt.inserted_limit,
-        ask_usage=attempt.asked_for_usage,
+        ask_usage=attempt.asked_for_usage or (provider.stream_usage == "always" and envelope.include_usage),
     )
     attempt.losses = edited.losses
     if provider.embedded:
@@ -162,7 +168,7 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hand the answer to the caller as it comes, and meter it from the same bytes."""
     if attempt.passed is not None:
         call.status = attempt.passed.status
-        call.reply.whole(attempt.passed.status, reply_headers(call, attempt), attempt.passed.body)
+        call.reply.whole(attempt.passed.status, [JSON, *reply_headers(call, attempt)], attempt.passed.body)
         return
     assert attempt.answer is not None
     if call.known_envelope.stream and attempt.answer.headers.get(b"content-type", b"").startswith(b"text/event-stream"):

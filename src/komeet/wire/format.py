@@ -35,6 +35,8 @@ class Envelope(Struct, frozen=True, kw_only=True):
     effort: str | None = None
     """Reasoning effort."""
     service_tier: str | None = None
+    alternatives: bool = False
+    """Whether it names further models, among which the provider may choose."""
     sampling: tuple[str, ...] = ()
     """Names of the sampling parameters that are set."""
 

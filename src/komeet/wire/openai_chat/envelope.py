@@ -57,6 +57,7 @@ def parse_envelope(body: bytes) -> Envelope:
         output_limit=_output_limit(fields),
         effort=read(get("reasoning_effort"), STRING, "reasoning_effort", "a string"),
         service_tier=read(get("service_tier"), STRING, "service_tier", "a string"),
+        alternatives="models" in fields,
         sampling=() if fields.keys().isdisjoint(SAMPLING) else _sampling(fields),
     )
 
