@@ -1,6 +1,7 @@
 """The client on real sockets, against an upstream that lies."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -124,13 +125,20 @@ def test_a_kept_alive_connection_is_used_again() -> None:
 
 
 def test_concurrent_calls_have_a_connection_each_and_the_last_used_is_used_first() -> None:
+    served: Counter[Peer] = Counter()
+
+    async def script(peer: Peer) -> None:
+        while await peer.request():
+            served[peer] += 1
+            peer.say(OK)
+
     async def main() -> None:
-        async with pair(answering(OK)) as (made, up, _):
+        async with pair(script) as (made, up, _):
             await asyncio.gather(*[get(made, up) for _ in range(5)])
             assert len(up.peers) == 5
-            for _ in range(5):
+            for _ in range(20):
                 await get(made, up)
-            assert len(up.peers) == 5
+            assert sorted(served.values()) == [1, 1, 1, 1, 21]
 
     run(main())
 
@@ -175,7 +183,9 @@ def test_a_connection_that_closed_or_spoke_while_idle_is_not_used(parting: bytes
         await peer.request()
         peer.say(OK)
         await proceed.wait()
-        peer.say(parting)
+        if parting:
+            peer.say(parting)
+            await peer.left()
 
     async def main() -> None:
         async with pair(script) as (made, up, _):
@@ -199,6 +209,12 @@ def test_an_idle_connection_is_closed_in_time() -> None:
             await until(lambda: pass_time(made, clock, 1.0) and len(pool) == 0)
             await until(lambda: up.gone == 1)
             assert clock.now > 30.0
+            await get(made, up)
+            pass_time(made, clock, 0.0)
+            pass_time(made, clock, 31.0)  # closing, and not yet closed
+            assert len(pool) == 1
+            await get(made, up)
+            assert len(up.peers) == 3
 
     run(main())
 
@@ -463,12 +479,45 @@ def test_backpressure_bounds_what_is_kept() -> None:
                 assert got == paused_at, "nothing comes while paused"
                 pass_time(made, clock, 1000.0)
                 answer.resume()
+                pass_time(made, clock, 0.0)
 
             await answer.relay(feed)
             assert got == total
             assert paused_at
             assert len(up.peers) == 1
 
+    run(main())
+
+
+def test_a_pause_does_not_outlive_its_answer() -> None:
+    async def main() -> None:
+        async with pair(answering(CHUNKED)) as (made, up, _):
+            for _ in range(3):
+                answer = await made.fetch(up.outgoing())
+                answer.pause()
+                answer.resume()
+                await answer.relay(lambda _, answer=answer: answer.pause())
+                answer.resume()
+            assert len(up.peers) == 1
+
+    run(main())
+
+
+def test_a_connection_whose_request_was_answered_before_it_had_left_is_not_used_again() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.reader.read(1)
+        peer.say(OK)
+        await proceed.wait()
+
+    async def main() -> None:
+        async with pair(script) as (made, up, _):
+            for _ in range(2):
+                answer = await made.fetch(up.outgoing(body=b"x" * 30_000_000))
+                assert await answer.read(100) == b"hello world"
+            assert len(up.peers) == 2
+            proceed.set()
+
+    proceed = asyncio.Event()
     run(main())
 
 

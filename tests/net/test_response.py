@@ -122,6 +122,7 @@ def test_connections_that_close(head: bytes) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"v" * 1000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx: " + b"v" * 1000 + b"\r\n\r\nhi",
         b"HTTP/1.1 200 OK\r\nx: " + b"v" * 2000,
         b"HTTP/1.1 100 Continue\r\n\r\n" * 50,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"e" * 2000,

@@ -108,6 +108,65 @@ def test_what_is_pipelined_waits_in_the_network() -> None:
     run(main())
 
 
+def test_a_segment_full_of_requests_is_not_parsed_at_once() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def handle(request: HttpRequest, reply: Reply) -> None:
+            await gate.wait()
+            reply.whole(200, [], b"")
+
+        async with site(handle) as server:
+            caller = await server.call()
+            caller.send(GET * 9000)  # 252 KB: at most what the loop reads at once
+            await until(lambda: bool(server.state.tasks))
+            (connection,) = server.connections
+            assert len(connection._intake.ready) < 700
+            gate.set()
+            for _ in range(9000):
+                assert (await caller.answer()).status == 200
+
+    run(main())
+
+
+def test_a_caller_that_is_behind_pauses_the_next_handler_too() -> None:
+    async def main() -> None:
+        flow: list[str] = []
+
+        async def handle(request: HttpRequest, reply: Reply) -> None:
+            reply.on_flow(lambda: flow.append("pause " + request.path), lambda: flow.append("resume " + request.path))
+            reply.whole(200, [], b"x" * (20_000_000 if request.path == "/1" else 1))
+
+        async with site(handle) as server:
+            caller = await server.call()
+            caller.send(GET.replace(b"/ ", b"/1 ") + GET.replace(b"/ ", b"/2 "))
+            await until(lambda: "pause /2" in flow)
+            assert [len((await caller.answer()).body) for _ in range(2)] == [20_000_000, 1]
+            assert flow == ["pause /1", "pause /2"], "a finished handler hears nothing more"
+
+    run(main())
+
+
+def test_a_shutdown_behind_an_answer_closes_when_the_handler_returns() -> None:
+    async def main() -> None:
+        gate = asyncio.Event()
+
+        async def handle(request: HttpRequest, reply: Reply) -> None:
+            await echo(request, reply)
+            await gate.wait()
+
+        async with site(handle) as server:
+            caller = await server.call()
+            caller.send(GET)
+            await caller.answer()
+            (connection,) = server.connections
+            connection.shutdown()
+            gate.set()
+            assert await caller.ended() == b""
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("data", "status", "code"),
     [
