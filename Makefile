@@ -11,7 +11,7 @@ ARGS =
 PYTEST_ARGS =
 BENCH_ARGS =
 
-.PHONY: help serve test check lock lint types imports fmt bench sync sync-dev
+.PHONY: help serve test check lock lint types imports fmt bench docs sync sync-dev
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,10 @@ fmt: sync-dev ## format, and fix what ruff can fix
 
 bench: sync ## overhead beside nginx: CPU, latency, memory; prints ratios (needs nginx and wrk)
 	@exec $(RUN) python -m bench.overhead $(BENCH_ARGS)
+
+docs: sync ## write the pages that are made from the code
+	@$(RUN) python -m komeet.config.reference > docs/configuration.md
+	@$(RUN) python -m komeet.cli.reference > docs/cli.md
 
 # The steps of `check`; each runs alone too.
 

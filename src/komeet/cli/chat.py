@@ -146,6 +146,7 @@ def _key(setup: Setup) -> str:
             if digest(kept) in known:
                 return kept
         _, secret = create_key(files.ledger, SystemClock(), name="komeet chat")
-    path.touch(mode=0o600)
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600, exist_ok=False)
     path.write_text(secret.reveal() + "\n", "ascii")
     return secret.reveal()

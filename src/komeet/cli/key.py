@@ -1,4 +1,4 @@
-"""`komeet key`: make, list and revoke keys."""
+"""`komeet key`: make and list keys, change their budgets, revoke them."""
 
 import sys
 from typing import Annotated
@@ -14,9 +14,9 @@ from komeet.cli.setup import data_files
 from komeet.core.clock import SystemClock
 from komeet.core.money import dollars, parse_dollars
 from komeet.store.errors import StoreError
-from komeet.store.keys import create_key, list_keys, revoke_key
+from komeet.store.keys import change_budget, create_key, list_keys, revoke_key
 
-program = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+program = typer.Typer(help="API keys: make, list, revoke; change budgets.", no_args_is_help=True)
 
 
 @program.command()
@@ -120,6 +120,26 @@ def revoke(
     except StoreError as error:
         fail(str(error))
     console().print(f"Revoked: {escape(key.name)} (…{key.hint}, {key.id})")
+
+
+@program.command()
+def budget(
+    which: Annotated[str, typer.Argument(help="Its name, its id, or its last characters.")],
+    amount: Annotated[str, typer.Argument(help="Most that it may spend in all, in dollars; `none`: no limit.")],
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change what a key may spend, and lift the block that a bill above its reservation left."""
+    try:
+        limit = None if amount == "none" else parse_dollars(amount)
+    except ValueError as error:
+        fail(str(error))
+    try:
+        with data_files(config, data_dir) as files:
+            key = change_budget(files.ledger, which, limit)
+    except StoreError as error:
+        fail(str(error))
+    console().print(f"{escape(key.name)} (…{key.hint}): {'no budget' if limit is None else escape(money(limit))}")
 
 
 def _state(key: Key, now: int) -> str:
