@@ -490,16 +490,28 @@ def test_backpressure_bounds_what_is_kept() -> None:
 
 
 def test_a_pause_does_not_outlive_its_answer() -> None:
+    async def script(peer: Peer) -> None:
+        while await peer.request():
+            peer.say(STREAM + b"5\r\nfirst\r\n")
+            await proceed.wait()
+            proceed.clear()
+            peer.say(b"4\r\nlast\r\n0\r\n\r\n")
+
     async def main() -> None:
-        async with pair(answering(CHUNKED)) as (made, up, _):
+        async with pair(script) as (made, up, _):
             for _ in range(3):
                 answer = await made.fetch(up.outgoing())
-                answer.pause()
-                answer.resume()
-                await answer.relay(lambda _, answer=answer: answer.pause())
-                answer.resume()
+
+                def feed(data: bytes, answer: Answer = answer) -> None:
+                    if data == b"last":
+                        answer.pause()
+                    else:
+                        proceed.set()
+
+                await answer.relay(feed)
             assert len(up.peers) == 1
 
+    proceed = asyncio.Event()
     run(main())
 
 
