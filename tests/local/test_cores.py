@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from komeet.local.cores import usable_cores
+from komeet.local.cores import model_threads, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,8 @@ def test_a_process_that_is_pinned_uses_what_it_is_pinned_to(tmp_path: Path) -> N
         assert usable_cores(tmp_path / "none") == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (3, 2), (5, 4), (64, 4)])
+def test_a_core_is_left_to_the_gateway(cores: int, threads: int) -> None:
+    assert model_threads(cores) == threads

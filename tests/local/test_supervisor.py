@@ -58,7 +58,7 @@ def made(tasks: Tasks, data_dir: Path, *, release: Release = SMOLLM2, start_with
         data_dir,
         clock=SystemClock(),
         tasks=tasks,
-        threads=2,
+        threads=1,
         context=1024,
         slots=2,
         start_within=start_within,

