@@ -194,7 +194,7 @@ class EmbeddedModel:
                 # A start takes about a second; those who come back then find it, or the next refusal.
                 wait = max(1, math.ceil(self._next_try - self._clock.monotonic() + 1))
                 return UpstreamBusy(
-                    f"The embedded model is not running and is being started again; nothing was sent. Try again in {wait} s.",
+                    f"The embedded model is being started again, and nothing was sent to it. Try again in {wait} s.",
                     upstream_status=503,
                     retry_after=float(wait),
                 )
