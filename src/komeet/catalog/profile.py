@@ -31,6 +31,12 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most input tokens, where it is less than the context window."""
     output_limit: int | None = None
     """Most output tokens of one answer, reasoning included."""
+    accepts: tuple[str, ...] = ()
+    """The only members of a Chat Completions request that it is sent; others are left out. Empty: all."""
+    refuses: tuple[str, ...] = ()
+    """Members that it cannot honour and that must not be left out in silence: the call is refused."""
+    candidates: int | None = None
+    """Most answers to one call (`n`), where that is limited."""
     hosted_tools: bool = False
     """Whether it runs tools of the provider (searches), charged on top of tokens, without being asked to."""
     template_tokens: int = 1024

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from komeet.catalog.profile import Profile
 
-_Facts: TypeAlias = dict[str, str | int | bool]
+_Facts: TypeAlias = dict[str, str | int | bool | tuple[str, ...]]
 
 
 class _Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

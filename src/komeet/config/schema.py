@@ -78,7 +78,8 @@ class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="When its process starts: with the first call, or with Komeet."),
     ] = "on_demand"
     threads: Annotated[
-        Annotated[int, Meta(ge=1, le=1024)] | None, Meta(description="Threads that it computes on; default: all cores.")
+        Annotated[int, Meta(ge=1, le=1024)] | None,
+        Meta(description="Threads that it computes on; default: all cores but one, at most 4."),
     ] = None
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from komeet.catalog.profile import Profile, Sampling
+from komeet.core.errors import WireError
 from komeet.wire.format import Edited
 from komeet.wire.openai_chat.edit import edit
 from komeet.wire.openai_chat.envelope import parse_envelope
@@ -191,3 +192,21 @@ def test_sampling_that_the_model_refuses_is_dropped_and_declared(
 def test_usage_is_asked_for_on_streams(text: str, ask: bool, expected: str, lost: tuple[str, ...]) -> None:
     assert _rest(text, ask=ask) == expected
     assert tuple(loss.path for loss in _edit(text, ask=ask).losses) == lost
+
+
+LIMITED = Profile(accepts=("model", "messages"), refuses=("tools",), candidates=1)
+
+
+def test_a_model_is_sent_only_what_it_takes_and_the_rest_is_declared() -> None:
+    envelope = parse_envelope(b'{"model":"m","messages":[{}],"grammar":"((","user":null}')
+    edited = edit(envelope, model="m", profile=LIMITED, output_limit=None, ask_usage=False)
+    assert edited.body == b'{"model":"m","messages":[{}]}'
+    assert [loss.path for loss in edited.losses] == ["grammar"]
+
+
+@pytest.mark.parametrize(("member", "param"), [(b'"tools":[{}]', "tools"), (b'"n":2', "n")])
+def test_what_must_not_be_left_out_is_refused(member: bytes, param: str) -> None:
+    envelope = parse_envelope(b'{"model":"m","messages":[{}],' + member + b"}")
+    with pytest.raises(WireError) as caught:
+        edit(envelope, model="m", profile=LIMITED, output_limit=None, ask_usage=False)
+    assert caught.value.param == param

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from komeet.canonical.loss import Loss
 from komeet.catalog.profile import Profile, Sampling
+from komeet.core.errors import WireError
 from komeet.wire.format import Edited, Envelope
 from komeet.wire.json import encode_object
 from komeet.wire.openai_chat.envelope import LIMITS, SAMPLING
@@ -29,17 +30,41 @@ def edit(envelope: Envelope, *, model: str, profile: Profile, output_limit: int 
         output_limit: tokens; set only where the caller set no limit.
         ask_usage: whether the stream is asked to report usage; False takes the caller's own wish out, too.
 
+    Raises:
+        WireError: it has what the model cannot honour.
+
     The limit goes by the name that the profile says. Sampling parameters that the model does not take are dropped: with
     a Loss, unless they say what is the default anyway.
     """
+    _refuse(envelope, profile)
     fields = _set_limit(envelope, profile, output_limit)
     fields["model"] = Raw(_encoder.encode(model))
     losses: list[Loss] = []
+    if profile.accepts:
+        _drop_unknown(fields, profile, losses)
     if envelope.fields.keys() & SAMPLING.keys():
         _drop_sampling(fields, envelope, profile, losses)
     if envelope.stream:
         _set_usage(fields, envelope, losses, ask=ask_usage)
     return Edited(encode_object(fields), tuple(losses))
+
+
+def _refuse(envelope: Envelope, profile: Profile) -> None:
+    for name in profile.refuses:
+        if envelope.fields.get(name, NULL) != NULL:
+            raise WireError(f"{envelope.model} does not take `{name}`.", param=name, code="unsupported_parameter")
+    if profile.candidates is not None and envelope.candidates > profile.candidates:
+        raise WireError(
+            f"{envelope.model} gives {profile.candidates} answer to a call, not {envelope.candidates}.",
+            param="n",
+            code="unsupported_value",
+        )
+
+
+def _drop_unknown(fields: dict[str, Raw], profile: Profile, losses: list[Loss]) -> None:
+    for name in [name for name in fields if name not in profile.accepts]:
+        if fields.pop(name) != NULL:
+            losses.append(Loss(name, "the model does not take it"))
 
 
 def _set_limit(envelope: Envelope, profile: Profile, output_limit: int | None) -> dict[str, Raw]:
