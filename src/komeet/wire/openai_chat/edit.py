@@ -62,9 +62,10 @@ def _refuse(envelope: Envelope, profile: Profile) -> None:
 
 
 def _drop_unknown(fields: dict[str, Raw], profile: Profile, losses: list[Loss]) -> None:
-    for name in [name for name in fields if name not in profile.accepts]:
-        if fields.pop(name) != NULL:
-            losses.append(Loss(name, "the model does not take it"))
+    unknown = [name for name in fields if name not in profile.accepts]
+    losses.extend(Loss(name, "the model does not take it") for name in unknown if fields[name] != NULL)
+    for name in unknown:
+        del fields[name]
 
 
 def _set_limit(envelope: Envelope, profile: Profile, output_limit: int | None) -> dict[str, Raw]:
