@@ -3,21 +3,22 @@
 import json
 import os
 from collections.abc import Iterator
+from decimal import ROUND_HALF_EVEN
 from pathlib import Path
 from typing import Any
 
 import pytest
+from genai_prices import extract_usage
 from tests.whole.gateway import Gateway
 from tests.whole.upstream import LAST, STREAM, Upstream, chunk, whole
 
-from komeet.core.money import Nano
 from komeet.ledger.port import State
 
 FOLDER = os.environ.get("KOMEET_RECORDINGS")
 pytestmark = [pytest.mark.skipif(FOLDER is None, reason="KOMEET_RECORDINGS is not set"), pytest.mark.slow]
 
-FILES = {"openai": "openai", "groq": "groq", "mistral": "mistral", "deepseek": "deepseek", "openrouter": "openrouter"}
-"""Recordings by file, and the provider that they are of."""
+PRICED = {"openai": 241, "groq": 12, "mistral": 19, "deepseek": 14, "openrouter": 39}
+"""Recordings, by provider: how many calls at least report tokens of a model whose price is known."""
 
 
 def _recorded(file: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -46,19 +47,20 @@ def _blocks(body: bytes) -> list[bytes]:
     return [piece + end for piece in body.split(end) if piece]
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_bytes_and_usage(file: str, tmp_path: Path) -> None:
-    provider = FILES[file]
-    calls = list(_recorded(file))
+@pytest.mark.parametrize("provider", PRICED)
+def test_bytes_usage_and_cost(provider: str, tmp_path: Path) -> None:
+    calls = list(_recorded(provider))
     assert calls
     with Upstream() as upstream:
         config = {"providers": [{"name": provider, "base_url": upstream.url, "api_key": "k"}]}
         with Gateway(tmp_path, config) as gateway:
-            for number, call in calls:
-                _check(number, call, provider, gateway, upstream)
+            costs = [_check(number, call, provider, gateway, upstream) for number, call in calls]
+    priced = [cost for cost in costs if cost is not None]
+    assert len(priced) >= PRICED[provider], f"{len(priced)} of {len(calls)} are priced"
 
 
-def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, upstream: Upstream) -> None:
+def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, upstream: Upstream) -> int | None:
+    """Send one recorded call through; return what it cost, where a price and its tokens are known."""
     where = f"{provider} line {number}"
     body = _body(call["response"])
     streamed = bool(call["request"].get("stream"))
@@ -78,27 +80,43 @@ def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, u
     assert answer.body == expected, where
     ended = gateway.outcome(answer.headers["x-request-id"])
     assert ended.state is State.SETTLED
-    reported = _reported(call["response"])
-    assert ended.estimated == (reported is None), where
-    if reported is not None:
-        assert (ended.usage.input, ended.usage.output) == reported, where
-        if not ended.unpriced:
-            assert ended.cost >= Nano(0)
-    else:
+    usage = _reported(call["response"])
+    assert ended.estimated == (usage is None), where
+    if usage is None:
         assert ended.usage.output > 0 or not streamed, where
+        return None
+    assert (ended.usage.input, ended.usage.output) == (usage["prompt_tokens"], usage["completion_tokens"]), where
+    if ended.unpriced:
+        return None
+    tier = _service_tier(call["response"])
+    assert ended.cost == _library_cost(provider, str(call["request"]["model"]), usage, tier), where
+    return ended.cost
 
 
-def _reported(response: object) -> tuple[int, int] | None:
-    """The prompt and completion tokens that a recording reports."""
-    found: Any = None
+def _library_cost(provider: str, model: str, usage: dict[str, Any], tier: str | None) -> int:
+    """What `genai-prices` itself makes of the usage, in nano-dollars."""
+    flavor = "default" if provider in {"groq", "mistral"} else "chat"
+    extracted = extract_usage({"model": model, "usage": usage}, provider_id=provider, api_flavor=flavor)
+    price = extracted.calc_price(price_context={"service_tier": tier} if tier else None)
+    return int((price.total_price * 10**9).to_integral_value(ROUND_HALF_EVEN))
+
+
+def _events(response: object) -> list[Any]:
+    """The JSON objects of an answer: its events, or the one that it is."""
     if isinstance(response, str) and "data: {" in response:
-        for block in _blocks(response.encode()):
-            data = block.strip().removeprefix(b"data:").strip()
-            if data.startswith(b"{"):
-                event: Any = json.loads(data)
-                groq: Any = event.get("x_groq") or {}
-                found = event.get("usage") or groq.get("usage") or found
-    else:
-        whole_answer: Any = json.loads(response) if isinstance(response, str) else response
-        found = whole_answer.get("usage")
-    return None if not found else (found["prompt_tokens"], found["completion_tokens"])
+        data = (block.strip().removeprefix(b"data:").strip() for block in _blocks(response.encode()))
+        return [json.loads(one) for one in data if one.startswith(b"{")]
+    return [json.loads(response) if isinstance(response, str) else response]
+
+
+def _service_tier(response: object) -> str | None:
+    return next((event["service_tier"] for event in reversed(_events(response)) if event.get("service_tier")), None)
+
+
+def _reported(response: object) -> dict[str, Any] | None:
+    """The last usage that a recording reports."""
+    found: dict[str, Any] | None = None
+    for event in _events(response):
+        groq: Any = event.get("x_groq") or {}
+        found = event.get("usage") or groq.get("usage") or found
+    return found
