@@ -35,6 +35,7 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
     body = await answer.read(_LARGEST_ANSWER)
     whole = call.format.read_whole(body)
     if isinstance(whole, KomeetError):
+        attempt.refused = True
         raise whole
     attempt.usage = whole.usage
     attempt.model_served = whole.model

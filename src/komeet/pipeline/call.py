@@ -66,6 +66,7 @@ class Attempt:
     """One try at one provider."""
 
     __slots__ = (
+        "accepted",
         "answer",
         "asked_for_usage",
         "candidate",
@@ -82,6 +83,7 @@ class Attempt:
         "output_text",
         "passed",
         "received",
+        "refused",
         "sent",
         "service_tier",
         "tap",
@@ -101,7 +103,11 @@ class Attempt:
         self.sent = False
         """Whether a byte of the request may have left: from then on it may cost."""
         self.answer: Answer | None = None
-        """Set once the provider has answered with success."""
+        """Set once the provider has answered, with whatever status."""
+        self.accepted = False
+        """Whether it answered with success."""
+        self.refused = False
+        """Whether it refused, so that the attempt costs nothing."""
         self.passed: Passed | None = None
         """The provider's refusal of the caller's own mistake."""
         self.tap: Tap | None = None

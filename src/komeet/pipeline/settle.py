@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from komeet.core.errors import KomeetError, UpstreamRefused
+from komeet.core.errors import KomeetError
 from komeet.ledger.port import Outcome, State
 from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.bill import estimate_usage, price_usage
@@ -20,10 +20,10 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
     if attempt.held is None:
         return True
     reason = _reason(error)
-    if not attempt.sent or attempt.passed is not None or isinstance(error, UpstreamRefused):
+    if not attempt.sent or attempt.refused:
         _end(call, attempt, State.VOIDED, reason, ports)
-    elif attempt.answer is None:
-        # It was sent and nobody knows what it cost: no status came back.
+    elif not attempt.accepted:
+        # It was sent and nobody knows what it cost: no status came back, or one that does not say it.
         _end(call, attempt, State.ORPHAN, reason, ports)
     elif attempt.usage is not None:
         if not attempt.completed or attempt.tap is not None:

@@ -4,10 +4,12 @@
 whatever happens in an attempt, it is settled afterwards (`pipeline.settle`).
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 
 from komeet.canonical.extent import Extent
-from komeet.core.errors import BudgetExceeded, NotAllowed, UpstreamRefused
+from komeet.core.errors import BudgetExceeded, NotAllowed, UpstreamError, UpstreamRefused, UpstreamTimedOut
+from komeet.core.http import Answer
 from komeet.core.money import Nano
 from komeet.ledger.port import Hold
 from komeet.metering.bound import affordable_output, upper_bound
@@ -21,6 +23,8 @@ from komeet.wire.format import Passed
 _LEAST_OUTPUT = 16
 """Tokens: a budget that affords fewer is exhausted, rather than answered with a stump."""
 _LARGEST_REFUSAL = 1 << 20
+
+_log = logging.getLogger("komeet.pipeline")
 
 
 async def identify(call: Call, ports: Ports) -> None:
@@ -146,14 +150,26 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     if provider.embedded:
         assert ports.embedded is not None
         provider = provider.at(*await ports.embedded.origin())
-    answer = await ports.fetcher.fetch(
+    answer = attempt.answer = await ports.fetcher.fetch(
         outgoing(provider, path=call.format.path, body=edited.body, stream=envelope.stream), attempt.mark_sent
     )
     attempt.upstream_request_id = answer.headers.get(b"x-request-id", b"")[:200].decode("latin-1")
     if 200 <= answer.status < 300:
-        attempt.answer = answer
-        return
-    body = await answer.read(_LARGEST_REFUSAL)
+        attempt.accepted = True
+    else:
+        await _read_refusal(call, attempt, answer, ports)
+
+
+async def _read_refusal(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
+    """Take the provider's refusal; the status alone says what it means, where its words do not come."""
+    provider = attempt.candidate.provider
+    refusal = call.format.parse_error(answer.status, answer.headers, b"", provider.name)
+    attempt.refused = not isinstance(refusal, UpstreamTimedOut)
+    try:
+        body = await answer.read(_LARGEST_REFUSAL)
+    except UpstreamError as broken:
+        _log.info("call %s: the refusal of %s was not read: %s", call.id, provider.name, broken.message)
+        body = b""
     if answer.status == 400 and attempt.asked_for_usage and call.format.names_stream_options(body):
         ports.learned.note_refused_stream_options(provider.name)
         attempt.without_stream_options = True

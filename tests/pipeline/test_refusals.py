@@ -1,0 +1,52 @@
+"""A provider's refusal: it costs nothing, and says whose fault it is."""
+
+import asyncio
+import json
+
+import pytest
+from tests.pipeline.fakes import JSON, Exchange, World, interruptions
+
+from komeet.core.errors import CutMidStream, Garbled, KomeetError, UpstreamTimedOut
+from komeet.ledger.port import State
+
+
+def refusal(status: int, message: str = "no", **more: KomeetError) -> Exchange:
+    return Exchange(status=status, headers=JSON, pieces=(json.dumps({"error": {"message": message}}).encode(),), **more)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        CutMidStream("The connection was closed."),
+        Garbled("The answer is longer than 1048576 bytes."),
+        UpstreamTimedOut("It sent nothing.", phase="idle"),
+    ],
+    ids=["cut", "endless", "stalled"],
+)
+@pytest.mark.parametrize(
+    ("status", "told", "code"),
+    [
+        (400, 400, "upstream_refused"),
+        (401, 502, "upstream_auth"),
+        (429, 429, "upstream_rate_limited"),
+        (500, 502, "upstream_error"),
+        (503, 503, "upstream_unavailable"),
+        (302, 502, "upstream_error"),
+    ],
+)
+def test_the_status_counts_where_the_words_do_not_come(status: int, told: int, code: str, broken: KomeetError) -> None:
+    world = World(exchanges=[refusal(status, broken=broken)])
+    reply = world.answer()
+    assert (reply.status, json.loads(reply.body)["error"]["code"]) == (told, code)
+    assert world.ledger.outcome().state is State.VOIDED
+
+
+def test_a_caller_that_leaves_while_a_refusal_is_read_pays_nothing() -> None:
+    ends = list(interruptions(lambda: World(exchanges=[refusal(429)]), asyncio.CancelledError))
+    assert [world.ledger.outcome().state for world in ends if "piece" in world.points] == [State.VOIDED] * 2
+
+
+def test_a_provider_that_timed_out_may_have_worked() -> None:
+    world = World(exchanges=[refusal(504)])
+    assert world.answer().status == 504
+    assert world.ledger.outcome().state is State.ORPHAN
