@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from tests.pipeline.fakes import JSON, Exchange, World, interruptions
+from tests.pipeline.fakes import JSON, STREAM, Exchange, World, interruptions
 
 from komeet.core.errors import CutMidStream, Garbled, KomeetError, UpstreamTimedOut
 from komeet.ledger.port import State
@@ -50,3 +50,30 @@ def test_a_provider_that_timed_out_may_have_worked() -> None:
     world = World(exchanges=[refusal(504)])
     assert world.answer().status == 504
     assert world.ledger.outcome().state is State.ORPHAN
+
+
+LISTENS = Exchange(headers=STREAM, pieces=(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n', b"data: [DONE]\n\n"))
+REFUSES = refusal(400, "Unknown parameter: 'stream_options'.")
+
+
+def asked(world: World) -> list[bool]:
+    """For each request of a provider: whether it asked for usage."""
+    return [b"include_usage" in sending.outgoing.body for sending in world.fetcher.sendings]
+
+
+def test_a_provider_that_refuses_to_be_asked_for_usage_is_asked_without_and_remembered() -> None:
+    world = World(exchanges=[REFUSES, LISTENS])
+    assert world.answer(stream=True).body.endswith(b"[DONE]\n\n")
+    assert [outcome.state for outcome in world.ledger.outcomes] == [State.VOIDED, State.SETTLED]
+    assert world.records[0].attempts == 2
+    world.answer(stream=True)
+    assert asked(world) == [True, False, False]
+
+
+def test_a_caller_cannot_make_a_provider_look_as_if_it_refused_to_be_asked_for_usage() -> None:
+    """A refusal that quotes the caller's words is one with or without them."""
+    world = World(exchanges=[refusal(400, "Invalid value: 'stream_options'. Supported values are: 'user'.")])
+    assert world.answer(stream=True, messages=[{"role": "stream_options"}]).status == 400
+    world.fetcher.exchanges = [LISTENS]
+    world.answer(stream=True)
+    assert asked(world) == [True, False, True]

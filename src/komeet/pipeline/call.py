@@ -30,6 +30,7 @@ class Call:
         "settled",
         "status",
         "surface",
+        "usage_refused_by",
     )
 
     def __init__(self, request: HttpRequest, reply: Reply, wire: Format, surface: str, clock: Clock) -> None:
@@ -48,6 +49,8 @@ class Call:
         self.status = 0
         """What the caller got; 0: nothing yet."""
         self.error: KomeetError | None = None
+        self.usage_refused_by = ""
+        """The provider that seems to have refused this call for asking for usage."""
 
     @property
     def known_key(self) -> Key:
@@ -89,7 +92,6 @@ class Attempt:
         "tap",
         "upstream_request_id",
         "usage",
-        "without_stream_options",
     )
 
     def __init__(self, candidate: Candidate[Provider], clock: Clock) -> None:
@@ -124,8 +126,6 @@ class Attempt:
         self.upstream_request_id = ""
         self.received: list[bytes] | None = None
         """What the caller got, where the key asks for it to be kept."""
-        self.without_stream_options = False
-        """Whether it was refused for asking for usage, and is to be tried again without."""
         self.failed: KomeetError | None = None
         """The error that the provider sent inside its stream."""
 

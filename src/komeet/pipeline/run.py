@@ -45,7 +45,7 @@ async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bo
             await stage(call, attempt, ports)
     except UpstreamRefused as refused:
         error = refused
-        if not attempt.without_stream_options:
+        if not (attempt.asked_for_usage and call.usage_refused_by == candidate.provider.name):
             raise
     except BaseException as failed:
         error = failed

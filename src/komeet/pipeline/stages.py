@@ -137,7 +137,10 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     provider = attempt.candidate.provider
     envelope = call.known_envelope
     attempt.asked_for_usage = (
-        envelope.stream and provider.stream_usage == "ask" and not ports.learned.refuses_stream_options(provider.name)
+        envelope.stream
+        and provider.stream_usage == "ask"
+        and provider.name != call.usage_refused_by
+        and not ports.learned.refuses_stream_options(provider.name)
     )
     edited = call.format.edit(
         envelope,
@@ -156,11 +159,14 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     attempt.upstream_request_id = answer.headers.get(b"x-request-id", b"")[:200].decode("latin-1")
     if 200 <= answer.status < 300:
         attempt.accepted = True
+        if provider.name == call.usage_refused_by:
+            # Only now it is known: a refusal can name `stream_options` because a caller wrote the words.
+            ports.learned.note_refused_stream_options(provider.name)
     else:
-        await _read_refusal(call, attempt, answer, ports)
+        await _read_refusal(call, attempt, answer)
 
 
-async def _read_refusal(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
+async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     """Take the provider's refusal; the status alone says what it means, where its words do not come."""
     provider = attempt.candidate.provider
     refusal = call.format.parse_error(answer.status, answer.headers, b"", provider.name)
@@ -171,8 +177,7 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer, ports: Por
         _log.info("call %s: the refusal of %s was not read: %s", call.id, provider.name, broken.message)
         body = b""
     if answer.status == 400 and attempt.asked_for_usage and call.format.names_stream_options(body):
-        ports.learned.note_refused_stream_options(provider.name)
-        attempt.without_stream_options = True
+        call.usage_refused_by = provider.name
         raise UpstreamRefused(f"{provider.name} does not take `stream_options`.", upstream_status=400)
     refusal = call.format.parse_error(answer.status, answer.headers, body, provider.name)
     if not isinstance(refusal, Passed):
