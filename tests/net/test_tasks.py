@@ -131,3 +131,21 @@ def test_a_member_that_fails_does_not_stop_the_sweep() -> None:
     reports: list[str] = []
     run(main())
     assert "broken" in reports
+
+
+def test_what_was_spawned_just_now_can_clean_up_after_itself() -> None:
+    ended: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.append("cleaned up")
+
+    async def main() -> None:
+        tasks = Tasks()
+        tasks.spawn("work", work())
+        assert await tasks.drain(0.0) == 1
+
+    run(main())
+    assert ended == ["cleaned up"]

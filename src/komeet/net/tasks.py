@@ -36,6 +36,7 @@ class Tasks:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
+        await asyncio.sleep(0)  # what was spawned just now begins, or it could not clean up after itself
         while self._running and (left := end - loop.time()) > 0:
             await asyncio.wait(self._running, timeout=left)
         cancelled: set[asyncio.Task[Any]] = set()

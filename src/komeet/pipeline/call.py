@@ -25,6 +25,7 @@ class Call:
         "format",
         "id",
         "key",
+        "latency_us",
         "reply",
         "request",
         "settled",
@@ -49,6 +50,8 @@ class Call:
         self.status = 0
         """What the caller got; 0: nothing yet."""
         self.error: KomeetError | None = None
+        self.latency_us = 0
+        """From its first byte to its end; counting tokens afterwards is no part of it."""
         self.usage_refused_by = ""
         """The provider that seems to have refused this call for asking for usage."""
 

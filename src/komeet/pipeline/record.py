@@ -3,7 +3,6 @@
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
-from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.call import Call
 from komeet.pipeline.ports import Ports
 
@@ -35,7 +34,7 @@ def record(call: Call, ports: Ports) -> None:
         estimated=bool(attempt and attempt.estimated),
         unpriced=bool(attempt and attempt.usage is not None and attempt.candidate.price is None),
         streamed=bool(envelope and envelope.stream),
-        latency_us=elapsed_us(call, ports),
+        latency_us=call.latency_us,
         first_token_us=attempt.first_token_us if attempt else None,
         bytes_in=len(call.request.body),
         bytes_out=call.reply.sent,

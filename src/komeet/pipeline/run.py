@@ -3,6 +3,7 @@
 import logging
 
 from komeet.core.errors import InternalError, KomeetError, UpstreamRefused
+from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
@@ -31,6 +32,7 @@ async def run(call: Call, ports: Ports) -> None:
         _log.exception("call %s failed", call.id)
         _refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
     finally:
+        call.latency_us = elapsed_us(call, ports)
         if call.settled:
             record(call, ports)
 
@@ -51,9 +53,11 @@ async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bo
         error = failed
         raise
     finally:
-        if attempt.answer is not None:
-            attempt.answer.close()
-        call.settled = settle(call, attempt, error, ports)
+        try:
+            call.settled = settle(call, attempt, error, ports)
+        finally:
+            if attempt.answer is not None:
+                attempt.answer.close()
     if error is not None:
         return True
     if call.reply.started and not call.reply.finished:

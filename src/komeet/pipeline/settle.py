@@ -2,13 +2,16 @@
 
 from msgspec.structs import replace
 
-from komeet.core.errors import KomeetError
+from komeet.core.errors import InternalError, KomeetError
 from komeet.ledger.port import Outcome, State
 from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.bill import estimate_usage, price_usage
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
+
+_NOT_COUNTED = "not_counted"
+"""The reason of an attempt whose tokens nobody told, and that were not counted here either."""
 
 
 def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Ports) -> bool:
@@ -17,6 +20,7 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
     Returns whether it is settled; False when tokens must first be counted, which a task of its own does (and then
     settles it): metering outlives the caller.
     """
+    call.latency_us = elapsed_us(call, ports)
     if attempt.held is None:
         return True
     reason = _reason(error)
@@ -26,12 +30,11 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
         # It was sent and nobody knows what it cost: no status came back, or one that does not say it.
         _end(call, attempt, State.ORPHAN, reason, ports)
     elif attempt.usage is not None:
-        if not attempt.completed or attempt.tap is not None:
-            price_usage(attempt)
+        price_usage(attempt)
         _end(call, attempt, State.SETTLED, reason, ports)
     elif attempt.failed is not None and attempt.first_token_us is None:
         _end(call, attempt, State.VOIDED, attempt.failed.error_code, ports)
-    elif attempt.tap is not None:
+    elif attempt.completed or attempt.tap is not None:
         ports.tasks.spawn("estimate", _estimate(call, attempt, reason, ports))
         return False
     else:
@@ -40,10 +43,15 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
 
 
 async def _estimate(call: Call, attempt: Attempt, reason: str, ports: Ports) -> None:
-    await estimate_usage(call, attempt, ports)
-    price_usage(attempt)
-    _end(call, attempt, State.SETTLED, reason, ports)
-    record(call, ports)
+    """Count, settle, and record; what cannot be counted (a fault, or the end of the process) is an orphan."""
+    state = State.ORPHAN
+    try:
+        await estimate_usage(call, attempt, ports)
+        price_usage(attempt)
+        state = State.SETTLED
+    finally:
+        _end(call, attempt, state, reason if state is State.SETTLED else _NOT_COUNTED, ports)
+        record(call, ports)
 
 
 def _end(call: Call, attempt: Attempt, state: State, reason: str, ports: Ports) -> None:
@@ -59,7 +67,7 @@ def _end(call: Call, attempt: Attempt, state: State, reason: str, ports: Ports) 
         price_version="" if price is None else price.version,
         model_served=attempt.model_served,
         reason=reason,
-        latency_us=elapsed_us(call, ports),
+        latency_us=call.latency_us,
         first_token_us=attempt.first_token_us,
         ended_at=ports.clock.unix_ms(),
     )
@@ -72,5 +80,7 @@ def _reason(error: BaseException | None) -> str:
             return ""
         case KomeetError():
             return error.error_code
-        case _:
+        case Exception():
+            return InternalError.code
+        case _:  # it was cancelled
             return "caller_left"
