@@ -4,149 +4,187 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Generator
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from komeet.access.keys import digest
-from komeet.cli.client import End, Piece, Refused, is_up, stream
-from komeet.cli.options import ConfigFile, DataDir, Port
-from komeet.cli.output import escape, fail, money
+from komeet.cli.chat_key import ChatKey, chat_key
+from komeet.cli.client import End, Piece, Refused, base_url, is_up, models, stream
+from komeet.cli.options import ConfigFile, DataDir, Port, new_program
+from komeet.cli.output import console, escape, fail, money, printable
 from komeet.cli.setup import Setup, read
-from komeet.core.clock import SystemClock
-from komeet.store.database import Store
+from komeet.store.database import DataFiles, Store
 from komeet.store.errors import StoreError
-from komeet.store.keys import create_key, list_keys
-from komeet.store.receipt import receipts
+from komeet.store.receipt import Receipt, receipts
 from komeet.telemetry.logs import configure
 
 _PATIENCE = 3.0
 """Seconds that the ledger may take to write the end of a call."""
+_PREFERRED = ("gpt-5.2", "smollm2-135m")
 
 
-program = typer.Typer(add_completion=False)
+program = new_program()
 
 
 @program.command()
 def chat(
-    prompt: Annotated[str, typer.Argument(help="What to say; `-` reads it from standard input.")],
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="What to say; `-` reads it from standard input.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Who answers.", show_default="the first there is")
+        str | None,
+        typer.Option("--model", "-m", metavar="MODEL", help="Who answers.", show_default="the first there is"),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", help="A system message before it.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of the answer.")] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", "-s", metavar="TEXT", help="A system message first.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, metavar="N", help="Most tokens of the answer.")] = None,
     config: ConfigFile = None,
     port: Port = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Ask one question; the answer streams to the terminal, then tokens, cost and time.
+    """Ask one question; the answer streams to the terminal.
 
-    Asks the Komeet that runs on this machine, or runs one for as long as the answer takes. The key is KOMEET_API_KEY,
-    or one that is made for this command and kept in the data directory.
+    Tokens, cost and time follow on standard error. Asks the Komeet that runs on this machine, or runs one for as long
+    as the answer takes. The key is KOMEET_API_KEY, or one that is made for this command and kept in the data directory.
     """
+    configure("error", "text")
     setup = read(config, data_dir)
     text = sys.stdin.read() if prompt == "-" else prompt
+    if not text.strip():
+        fail("the prompt is empty")
     messages = [{"role": "user", "content": text}]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
-    call: dict[str, Any] = {"model": model or _first_model(setup), "messages": messages}
+    call: dict[str, Any] = {"messages": messages}
     if max_tokens is not None:
         call["max_tokens"] = max_tokens
-    with _url(setup, setup.config.server.port if port is None else port) as url:
-        _converse(setup, url, call)
+    try:
+        with ExitStack() as stack:
+            url = stack.enter_context(_url(setup, setup.config.server.port if port is None else port))
+            files = stack.enter_context(closing(Store.open_for_cli(setup.data_dir)))
+            key = _key(files, setup)
+            try:
+                call["model"] = model or _first(models(url, key.secret.reveal()))
+                _converse(files, url, key, call)
+            except Refused as error:
+                fail(_explain(error, key, url))
+    except StoreError as error:
+        fail(str(error))
 
 
-def _first_model(setup: Setup) -> str:
-    from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
+def _key(files: DataFiles, setup: Setup) -> ChatKey:
+    try:
+        return chat_key(files, setup.data_dir, os.environ)
+    except OSError as error:
+        fail(f"the key of this command cannot be kept in {setup.data_dir}: {error.strerror or error}")
 
-    listed = directory(setup.data_dir, setup.found.providers).listing()
-    if not listed:
-        fail("no model is available; `komeet doctor` says what is missing")
-    preferred = ("gpt-5.2", "smollm2-135m")
-    return next((name for name in preferred if any(one.id == name for one in listed)), listed[0].id)
+
+def _first(names: Sequence[str]) -> str:
+    if not names:
+        fail("no model is known by name; -m names one, and `komeet doctor` says which providers there are")
+    return next((name for name in _PREFERRED if name in names), names[0])
+
+
+def _explain(error: Refused, key: ChatKey, url: str) -> str:
+    if error.status != 401:
+        return str(error)
+    if key.given:
+        return f"{error} (It is the value of KOMEET_API_KEY; without that, this command makes a key of its own.)"
+    return (
+        f"the Komeet at {url} does not know the keys of this data directory, so it runs with another one;"
+        " --data-dir names it, or KOMEET_API_KEY holds a key"
+    )
 
 
 @contextmanager
 def _url(setup: Setup, port: int) -> Generator[str]:
     """The address of the running Komeet, or of one that runs within the context."""
-    if is_up(f"http://127.0.0.1:{port}"):
-        yield f"http://127.0.0.1:{port}"
+    url = base_url(setup.config.server.host, port)
+    if is_up(url):
+        yield url
         return
-    from komeet import app  # noqa: PLC0415
+    from komeet import app  # noqa: PLC0415 - most commands need none of it
 
-    configure("error", "text")
     try:
         gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
     except StoreError as error:
-        fail(str(error))
+        fail(f"no Komeet answers at {url} (--port says where), and none can be run for this answer: {error}")
     with socket.create_server(("127.0.0.1", 0)) as listener, app.serving(gateway, setup.config, listener):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def _converse(setup: Setup, url: str, call: dict[str, Any]) -> None:
-    notes = Console(stderr=True, highlight=False, soft_wrap=True)
+def _converse(files: DataFiles, url: str, key: ChatKey, call: dict[str, Any]) -> None:
     started = time.perf_counter()
     first: float | None = None
+    end: End | None = None
     try:
-        for piece in stream(url, _key(setup), call):
+        for piece in _awaited(stream(url, key.secret.reveal(), call), str(call["model"])):
             match piece:
                 case Piece(text):
                     first = first or time.perf_counter() - started
-                    sys.stdout.write(_printable(text))
+                    sys.stdout.write(printable(text, "\n\t"))
                     sys.stdout.flush()
                 case End():
-                    sys.stdout.write("\n")
-                    seconds = time.perf_counter() - started
-                    notes.print(f"[dim]{escape(_summary(setup, call['model'], piece, first, seconds))}[/dim]")
-    except Refused as error:
-        fail(str(error))
+                    end = piece
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    finally:
+        if first is not None:
+            sys.stdout.write("\n")
+            sys.stdout.flush()
+    if end is not None:
+        seconds = time.perf_counter() - started
+        found = _receipt(files, end.request_id) if key.known else None
+        line = f"{_name(end, found, call)}: {_tokens(end)}, {_cost(found, key)}, {_times(end, first, seconds)}"
+        console(stderr=True).print(f"[dim]{escape(line)}[/dim]")
 
 
-def _printable(text: str) -> str:
-    """Keep what a model writes from driving the terminal."""
-    return "".join(sign for sign in text if sign.isprintable() or sign in "\n\t")
+def _awaited(pieces: Iterator[Piece | End], model: str) -> Iterator[Piece | End]:
+    """Show that something is being waited for, until the first piece is there; on a terminal only."""
+    notes = console(stderr=True)
+    if notes.is_terminal and sys.stdout.isatty():
+        with notes.status(f"waiting for {escape(model)}"):
+            first = next(pieces, None)
+    else:
+        first = next(pieces, None)
+    if first is not None:
+        yield first
+        yield from pieces
 
 
-def _summary(setup: Setup, model: str, end: End, first: float | None, seconds: float) -> str:
-    tokens = "?" if end.output is None else str(end.output)
-    prompt = "?" if end.input is None else str(end.input)
-    rate = f", {end.output / seconds:.0f} tokens/s" if end.output and seconds else ""
-    early = f", first after {first:.2f} s" if first is not None else ""
-    cost = _cost(setup, end.request_id)
-    return f"{model} by {end.provider}: {prompt} + {tokens} tokens, {cost}, {seconds:.2f} s{early}{rate}"
-
-
-def _cost(setup: Setup, request_id: str) -> str:
+def _receipt(files: DataFiles, request_id: str) -> Receipt | None:
     """What the ledger says of the request; it is written just after the answer has ended."""
-    with closing(Store.open_for_cli(setup.data_dir)) as files:
-        end = time.perf_counter() + _PATIENCE
-        while not (found := receipts(files.ledger, request_id)) and time.perf_counter() < end:
-            time.sleep(0.02)
-    if not found:
-        return "cost not known yet"
-    last = found[-1]
-    if last.unpriced:
-        return "unpriced"
-    return money(last.cost) + (" (estimated)" if last.estimated else "")
+    end = time.perf_counter() + _PATIENCE
+    while not (found := receipts(files.ledger, request_id)) and time.perf_counter() < end:
+        time.sleep(0.02)
+    return found[-1] if found else None
 
 
-def _key(setup: Setup) -> str:
-    """Return KOMEET_API_KEY, or this command's own key: whoever reads the data directory could make one anyway."""
-    given = os.environ.get("KOMEET_API_KEY")
-    if given:
-        return given
-    path = setup.data_dir / "cli.key"
-    with closing(Store.open_for_cli(setup.data_dir)) as files:
-        if path.exists():
-            kept = path.read_text("ascii").strip()
-            known = {key.digest for key in list_keys(files.ledger) if key.revoked_at is None}
-            if digest(kept) in known:
-                return kept
-        _, secret = create_key(files.ledger, SystemClock(), name="komeet chat")
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600, exist_ok=False)
-    path.write_text(secret.reveal() + "\n", "ascii")
-    return secret.reveal()
+def _name(end: End, found: Receipt | None, call: dict[str, Any]) -> str:
+    if found is not None:
+        return f"{found.provider}/{found.model}"
+    return f"{end.provider}/{str(call['model']).removeprefix(end.provider + '/')}"
+
+
+def _tokens(end: End) -> str:
+    prompt = "?" if end.input is None else f"{end.input:,}"
+    answer = "?" if end.output is None else f"{end.output:,}"
+    cut = " (cut at the limit)" if end.finish == "length" else ""
+    return f"{prompt} + {answer} tokens{cut}"
+
+
+def _cost(found: Receipt | None, key: ChatKey) -> str:
+    if found is None:
+        return "cost not known yet" if key.known else "its cost is in another ledger"
+    if found.unpriced:
+        return "price not known"
+    return money(found.cost) + (" (estimated)" if found.estimated else "")
+
+
+def _times(end: End, first: float | None, seconds: float) -> str:
+    if first is None:
+        return f"{seconds:.2f} s"
+    more, rest = (end.output or 0) - 1, seconds - first
+    rate = f", then {more / rest:.0f} tokens/s" if more > 0 and rest > 0 else ""
+    return f"{seconds:.2f} s (first after {first:.2f} s{rate})"

@@ -1,5 +1,6 @@
 """The program: its commands, each imported when it is called."""
 
+import difflib
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -18,10 +19,10 @@ class Commands(TyperGroup):
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: object, cmd_name: str) -> Any:
-        del ctx
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
-            return None
+            close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            ctx.fail(f"No such command {cmd_name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
         command = get_command(import_module(f"komeet.cli.{cmd_name}").program)
         command.name = cmd_name
         return command
@@ -33,6 +34,7 @@ program = typer.Typer(
     help="One OpenAI-compatible address and one key in front of every model.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

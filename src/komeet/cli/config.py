@@ -6,17 +6,19 @@ from typing import Annotated
 
 import typer
 
-from komeet.cli.options import ConfigFile
+from komeet.cli.options import ConfigFile, new_program
 from komeet.cli.output import console, escape, fail, print_json
 from komeet.config.load import ConfigError, load, schema
 from komeet.config.providers import find
 
-program = typer.Typer(help="Check the configuration file; print its schema.", no_args_is_help=True)
+program = new_program("Check the configuration file; print its schema.")
 
 
 @program.command()
 def check(
-    file: Annotated[Path | None, typer.Argument(help="The file; default: --config.", show_default=False)] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="The file; default: --config.", show_default=False)
+    ] = None,
     config: ConfigFile = None,
 ) -> None:
     """Say whether a configuration can be used, or where its first mistake is."""

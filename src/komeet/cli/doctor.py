@@ -1,115 +1,181 @@
 """`komeet doctor`."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import typer
 from msgspec import Struct
 
 from komeet import __version__
 from komeet.catalog.book import book_version
-from komeet.cli.client import is_up
-from komeet.cli.options import AsJson, ConfigFile, DataDir, Port
-from komeet.cli.output import console, escape, print_json
-from komeet.cli.setup import Setup, data_files, read
+from komeet.cli.client import base_url, is_up
+from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
+from komeet.cli.output import console, escape, print_json, wrap
+from komeet.cli.setup import Setup, existing_files, read
 from komeet.core.clock import SystemClock
 from komeet.core.errors import ModelNotFound
+from komeet.core.http import Origin
 from komeet.local.weights import missing as missing_model
+from komeet.providers import registry
+from komeet.providers.provider import Provider
+from komeet.routing.directory import Directory, Listed
 from komeet.store.errors import StoreError
 from komeet.store.keys import list_keys
+from komeet.telemetry.logs import configure
 
 _EXAMPLES = ("gpt-5.2", "gpt-5.2-pro", "claude-opus-4-5", "gemini-3-pro-preview", "smollm2-135m")
+_SIGNS = {"ok": "[green]✓[/green]", "note": "[dim]·[/dim]", "problem": "[red]✗[/red]"}
+_TOPIC = 10
 
 
 class Finding(Struct, frozen=True):
     """One thing that was looked at."""
 
     topic: str
-    state: str
-    """`ok`, `note` or `problem`."""
+    state: Literal["ok", "note", "problem"]
     text: str
 
 
-program = typer.Typer(add_completion=False)
+class Missing(Struct, frozen=True):
+    """A provider that is not configured, and the environment variables of which one would configure it."""
+
+    provider: str
+    variables: tuple[str, ...]
+
+
+program = new_program()
 
 
 @program.command()
 def doctor(config: ConfigFile = None, port: Port = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Say what is configured, what is missing, and what would answer."""
+    """Say what is configured, what is missing, and what would answer.
+
+    Asks no provider, so it costs nothing. Ends with status 1 where something has to be put right.
+    """
+    configure("error", "text")
     setup = read(config, data_dir)
-    findings = [*_general(setup, port), *_keys(setup), *_providers(setup), *_embedded(setup), *_models(setup)]
+    from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
+
+    known = directory(setup.data_dir, setup.found.providers)
+    missing = _missing(setup)
+    findings = [
+        *_general(setup, port),
+        *_keys(setup),
+        *_embedded(setup),
+        *_providers(setup, known.listing()),
+        *_answers(known),
+    ]
     if as_json:
-        print_json(findings)
+        print_json({"findings": findings, "missing": missing})
     else:
-        signs = {"ok": "[green]✓[/green]", "note": "[dim]·[/dim]", "problem": "[red]✗[/red]"}
-        terminal = console()
-        last = ""
-        for finding in findings:
-            topic = "" if finding.topic == last else finding.topic
-            last = finding.topic
-            terminal.print(f"{signs[finding.state]} [bold]{topic:10}[/bold] {escape(finding.text)}")
+        _print(findings, missing)
     if any(finding.state == "problem" for finding in findings):
         raise typer.Exit(1)
 
 
-def _general(setup: Setup, port: int | None) -> Sequence[Finding]:
-    at = setup.config.server.port if port is None else port
-    file = "none: providers come from the environment" if setup.config_file is None else str(setup.config_file)
-    up = is_up(f"http://127.0.0.1:{at}")
-    running = f"answers on http://127.0.0.1:{at}/v1" if up else f"not running on port {at}: `komeet serve` starts it"
-    return (
-        Finding("komeet", "ok", f"{__version__}, Python {platform.python_version()}, prices of {book_version()}"),
-        Finding("config", "ok", file),
-        Finding("data", "ok", str(setup.data_dir)),
-        Finding("server", "ok" if up else "note", running),
-    )
+def _print(findings: Sequence[Finding], missing: Sequence[Missing]) -> None:
+    last = ""
+    for finding in findings:
+        _print_one(_SIGNS[finding.state], "" if finding.topic == last else finding.topic, finding.text)
+        last = finding.topic
+    if missing:
+        variables = ", ".join(one.variables[0] for one in missing)
+        more = f"{len(missing)} more providers: set one of these for `komeet serve`, or write a configuration file: "
+        _print_one(_SIGNS["note"], "missing", more + variables)
 
 
-def _keys(setup: Setup) -> Sequence[Finding]:
+def _print_one(sign: str, topic: str, text: str) -> None:
+    terminal = console()
+    indent = " " * (_TOPIC + 3)
+    lines = wrap(text, terminal, len(indent))
+    terminal.print(f"{sign} [bold]{topic:{_TOPIC}}[/bold] {escape(lines[0])}")
+    for line in lines[1:]:
+        terminal.print(indent + escape(line))
+
+
+def _general(setup: Setup, port: int | None) -> Iterator[Finding]:
+    yield Finding("komeet", "ok", f"{__version__}, Python {platform.python_version()}, prices of {book_version()}")
+    file = "no file: providers come from the environment" if setup.config_file is None else str(setup.config_file)
+    yield Finding("config", "ok", file)
+    yield Finding("data", "ok", str(setup.data_dir))
+    url = base_url(setup.config.server.host, setup.config.server.port if port is None else port)
+    if is_up(url):
+        yield Finding("server", "ok", f"answers on {url}/v1")
+    else:
+        yield Finding("server", "note", f"none answers on {url}: `komeet serve` starts it")
+
+
+def _keys(setup: Setup) -> Iterator[Finding]:
     now = SystemClock().unix_ms()
     try:
-        with data_files(setup.config_file, setup.data_dir) as files:
-            known = list_keys(files.ledger)
+        with existing_files(setup.config_file, setup.data_dir) as files:
+            known = [] if files is None else list_keys(files.ledger)
     except StoreError as error:
-        return (Finding("keys", "problem", str(error)),)
+        yield Finding("keys", "problem", str(error))
+        return
     live = [key for key in known if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)]
-    if not live:
-        return (Finding("keys", "note", "none: `komeet key create --name NAME` makes one"),)
-    return (Finding("keys", "ok", f"{len(live)} active"),)
+    if live:
+        yield Finding("keys", "ok", f"{len(live)} active")
+    else:
+        yield Finding("keys", "note", "none is active: `komeet key create --name NAME` makes one")
 
 
-def _providers(setup: Setup) -> Sequence[Finding]:
-    found = [
-        Finding(
-            "providers", "ok", f"{provider.name}: {provider.origin.scheme}://{provider.origin.host}{provider.prefix}"
-        )
-        for provider in setup.found.providers
-        if not provider.embedded
-    ]
-    lacking = [Finding("missing", "note", f"{name}: {reason}") for name, reason in sorted(setup.found.missing.items())]
-    return [*found, *lacking]
-
-
-def _embedded(setup: Setup) -> Sequence[Finding]:
+def _embedded(setup: Setup) -> Iterator[Finding]:
     if not setup.config.embedded.enabled:
-        return (Finding("embedded", "note", "switched off by the configuration"),)
+        yield Finding("embedded", "note", "switched off by the configuration")
+        return
     lacking = missing_model(setup.data_dir)
-    if lacking is not None:
-        return (Finding("embedded", "problem", lacking),)
-    return (Finding("embedded", "ok", "smollm2-135m is installed"),)
+    if lacking is None:
+        yield Finding("embedded", "ok", "the model is installed: it answers without any account")
+    else:
+        yield Finding("embedded", "problem", lacking)
 
 
-def _models(setup: Setup) -> Sequence[Finding]:
-    from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
+def _providers(setup: Setup, listed: Sequence[Listed]) -> Iterator[Finding]:
+    for provider in setup.found.providers:
+        if provider.embedded:
+            continue
+        count = sum(model.provider == provider.name for model in listed)
+        models = f"{count:,} models known" if count else f"asked by `{provider.name}/MODEL`"
+        key = "" if provider.credential else ", no key"
+        yield Finding(
+            "providers", "ok", f"{provider.name}: {_address(provider.origin, provider.prefix)}{key}, {models}"
+        )
 
-    known = directory(setup.data_dir, setup.found.providers)
-    findings = [Finding("models", "ok", f"{len(known.listing())} known; `komeet models` lists them")]
+
+def _address(origin: Origin, prefix: str) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    usual = {"http": 80, "https": 443}[origin.scheme] == origin.port
+    return f"{origin.scheme}://{host}{'' if usual else f':{origin.port}'}{prefix}"
+
+
+def _answers(known: Directory[Provider]) -> Iterator[Finding]:
+    nobody: list[str] = []
     for name in _EXAMPLES:
         try:
             candidate = known.resolve(name)
         except ModelNotFound:
-            findings.append(Finding("answers", "note", f"{name}: nobody"))
+            nobody.append(name)
         else:
-            priced = "" if candidate.price is not None else " (price not known)"
-            findings.append(Finding("answers", "ok", f"{name}: {candidate.provider.name}{priced}"))
-    return findings
+            who = candidate.provider
+            by_name = who.models is not None or who.price_id is not None
+            notes = ["takes any name"] * (not by_name) + ["its price is not known"] * (candidate.price is None)
+            more = f" ({', '.join(notes)})" if notes else ""
+            yield Finding("answers", "ok", f"{name}: {who.name}{more}")
+    if nobody:
+        yield Finding("answers", "note", f"nobody for {', '.join(nobody)}")
+    count = len(known.listing())
+    yield Finding("models", "ok" if count else "note", f"{count:,} known by name; `komeet models` lists them")
+
+
+def _missing(setup: Setup) -> list[Missing]:
+    """The registry's providers that are not configured; none where a file says which there are."""
+    if setup.config.providers is not None:
+        return []
+    there = {provider.name for provider in setup.found.providers}
+    rows = [row for row in registry.load().values() if row.name not in there and not row.embedded]
+    return [
+        Missing(row.name, (*row.host_env, *row.base_url_env, *row.key_env) if row.auth == "optional" else row.key_env)
+        for row in rows
+    ]

@@ -12,7 +12,7 @@ def moment(text: str, now_ms: int) -> int:
     Raises:
         ValueError: it is neither; the message says what would be.
     """
-    match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
+    match = re.fullmatch(r"(\d{1,5})([mhdw])", text.strip())
     if match:
         return now_ms + int(match[1]) * _UNITS[match[2]] * 1000
     return _date(text)
@@ -20,7 +20,7 @@ def moment(text: str, now_ms: int) -> int:
 
 def since(text: str, now_ms: int) -> int:
     """Return the Unix milliseconds at which a span of that length up to now began, or a date did."""
-    match = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
+    match = re.fullmatch(r"(\d{1,5})([mhdw])", text.strip())
     if match:
         return now_ms - int(match[1]) * _UNITS[match[2]] * 1000
     return _date(text)

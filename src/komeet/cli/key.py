@@ -1,35 +1,57 @@
 """`komeet key`: make and list keys, change their budgets, revoke them."""
 
 import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from sqlalchemy import Engine
 
 from komeet.access.keys import Key
 from komeet.cli.duration import moment
-from komeet.cli.options import AsJson, ConfigFile, DataDir
-from komeet.cli.output import console, escape, fail, money, print_json, table, when
-from komeet.cli.setup import data_files
+from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
+from komeet.cli.output import console, day, escape, fail, money, print_json, timestamp, when
+from komeet.cli.setup import data_files, existing_files, where
+from komeet.cli.table import Column, table
 from komeet.core.clock import SystemClock
 from komeet.core.money import dollars, parse_dollars
 from komeet.store.errors import StoreError
 from komeet.store.keys import change_budget, create_key, list_keys, revoke_key
 
-program = typer.Typer(help="API keys: make, list, revoke; change budgets.", no_args_is_help=True)
+_COLUMNS = (
+    Column("name"),
+    Column("key"),
+    Column("state"),
+    Column("budget", number=True),
+    Column("models"),
+    Column("tags", rank=1),
+    Column("ends (UTC)", rank=2),
+    Column("made", rank=3),
+    Column("id", rank=4),
+)
+
+program = new_program("Make, list and revoke API keys; change their budgets.")
+
+_Which = Annotated[str, typer.Argument(metavar="KEY", help="Its name, its id, or its last characters.")]
 
 
 @program.command()
 def create(
-    name: Annotated[str, typer.Option(help="For people; need not be unique.")] = "default",
+    name: Annotated[str, typer.Option(metavar="NAME", help="For people; need not be unique.")] = "default",
     budget: Annotated[
-        str | None, typer.Option(help="Most that it may spend, in dollars: 5, 0.50. A hard limit.")
+        str | None,
+        typer.Option(metavar="DOLLARS", help="Most that it may spend in all, in dollars: 5, 0.50. A hard limit."),
     ] = None,
     models: Annotated[
-        list[str] | None, typer.Option(help="Models that it may use: gpt-5*, openai/*. May be repeated.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Models that it may use: gpt-5*, openai/*. May be repeated."),
     ] = None,
-    expires: Annotated[str | None, typer.Option(help="When it ends: 30d, 12h, 2027-01-31.")] = None,
-    tag: Annotated[list[str] | None, typer.Option(help="Kept with each of its calls. May be repeated.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="WHEN", help="When it ends: 30d, 12h, 2027-01-31.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Kept with each of its calls. May be repeated.")
+    ] = None,
     store_bodies: Annotated[
         bool, typer.Option("--store-bodies", help="Keep prompts and answers in the request log.")
     ] = False,
@@ -37,14 +59,21 @@ def create(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key. It is printed once, alone on standard output: KEY=$(komeet key create)."""
+    """Make a key, and print it: once, and alone on standard output.
+
+    So it goes straight into a variable: KEY=$(komeet key create). Only its hash is kept.
+    """
     clock = SystemClock()
+    patterns = [pattern.strip() for given in models or () for pattern in given.split(",")]
+    for option, texts in (("--name", (name,)), ("--models", patterns), ("--tag", tag or ())):
+        _check(option, texts)
     try:
         limit = None if budget is None else parse_dollars(budget)
         until = None if expires is None else moment(expires, clock.unix_ms())
     except ValueError as error:
         fail(str(error))
-    patterns = [pattern.strip() for given in models or () for pattern in given.split(",") if pattern.strip()]
+    if until is not None and until <= clock.unix_ms():
+        fail(f"--expires {expires} has passed already")
     try:
         with data_files(config, data_dir) as files:
             key, secret = create_key(
@@ -65,7 +94,13 @@ def create(
     sys.stdout.write(secret.reveal() + "\n")
     sys.stdout.flush()
     if sys.stderr.isatty():
-        Console(stderr=True, highlight=False, soft_wrap=True).print(f"[dim]{escape(_summary(key))}[/dim]")
+        console(stderr=True).print(f"[dim]{escape(_summary(key))}[/dim]")
+
+
+def _check(option: str, texts: Sequence[str]) -> None:
+    for text in texts:
+        if not text.strip() or not text.isprintable():
+            fail(f"{option} {text!r}: give it some printable text")
 
 
 @program.command(name="list")
@@ -75,71 +110,80 @@ def list_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the keys; never the keys themselves, which nobody has any more."""
+    """List the keys: their names, limits and last characters.
+
+    Never the keys themselves: nobody has them any more.
+    """
     now = SystemClock().unix_ms()
     try:
-        with data_files(config, data_dir) as files:
-            known = list_keys(files.ledger)
+        with existing_files(config, data_dir) as files:
+            known = [] if files is None else list_keys(files.ledger)
     except StoreError as error:
         fail(str(error))
     shown = [key for key in known if revoked or _state(key, now) == "active"]
     if as_json:
         print_json([_row(key) | {"state": _state(key, now)} for key in shown])
         return
-    table(
-        ("name", "key", "budget", "models", "tags", "made", "ends", "state", "id"),
-        [
-            (
-                key.name,
-                f"…{key.hint}",
-                "–" if key.budget is None else money(key.budget),
-                ", ".join(key.models) or "all",
-                ", ".join(key.tags) or "–",
-                when(key.created_at),
-                when(key.expires_at),
-                _state(key, now),
-                key.id,
-            )
-            for key in shown
-        ],
-        right=("budget",),
-        empty="No keys; `komeet key create --name NAME` makes one.",
+    hidden = len(known) - len(shown)
+    empty = f"No active keys; --all shows {hidden} more." if hidden else "No keys yet."
+    rows = [_cells(key, _state(key, now) if revoked else "") for key in shown]
+    table(_COLUMNS, rows, empty=f"{empty} `komeet key create --name NAME` makes one.")
+
+
+def _cells(key: Key, state: str) -> tuple[str, ...]:
+    return (
+        key.name,
+        f"…{key.hint}",
+        state,
+        "–" if key.budget is None else money(key.budget),
+        ", ".join(key.models) or "all",
+        ", ".join(key.tags),
+        "" if key.expires_at is None else when(key.expires_at),
+        day(key.created_at),
+        key.id,
     )
 
 
 @program.command()
-def revoke(
-    which: Annotated[str, typer.Argument(help="Its name, its id, or its last characters.")],
-    config: ConfigFile = None,
-    data_dir: DataDir = None,
-) -> None:
+def revoke(which: _Which, config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Revoke a key; a running server refuses it within a second."""
-    try:
-        with data_files(config, data_dir) as files:
-            key = revoke_key(files.ledger, SystemClock(), which)
-    except StoreError as error:
-        fail(str(error))
+    with _ledger(config, data_dir) as ledger:
+        key = revoke_key(ledger, SystemClock(), which)
     console().print(f"Revoked: {escape(key.name)} (…{key.hint}, {key.id})")
 
 
 @program.command()
 def budget(
-    which: Annotated[str, typer.Argument(help="Its name, its id, or its last characters.")],
-    amount: Annotated[str, typer.Argument(help="Most that it may spend in all, in dollars; `none`: no limit.")],
+    which: _Which,
+    amount: Annotated[
+        str, typer.Argument(metavar="DOLLARS", help="Most that it may spend in all, in dollars; `none`: no limit.")
+    ],
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Change what a key may spend, and lift the block that a bill above its reservation left."""
+    """Change what a key may spend in all.
+
+    Also lifts the block that a bill above its reservation left.
+    """
     try:
         limit = None if amount == "none" else parse_dollars(amount)
     except ValueError as error:
-        fail(str(error))
+        fail(f"{error}; `none` lifts the limit")
+    with _ledger(config, data_dir) as ledger:
+        key = change_budget(ledger, which, limit)
+    console().print(f"{escape(key.name)} (…{key.hint}): {_limit(key)}")
+
+
+@contextmanager
+def _ledger(config: Path | None, data_dir: Path | None) -> Generator[Engine]:
+    """Open the ledger whose keys are to be changed; what is wrong with it, or with the change, ends the command."""
     try:
-        with data_files(config, data_dir) as files:
-            key = change_budget(files.ledger, which, limit)
+        with existing_files(config, data_dir) as files:
+            if files is None:
+                fail(f"there are no keys in {where(config, data_dir)} yet; `komeet key create` makes one")
+            yield files.ledger
     except StoreError as error:
         fail(str(error))
-    console().print(f"{escape(key.name)} (…{key.hint}): {'no budget' if limit is None else escape(money(limit))}")
 
 
 def _state(key: Key, now: int) -> str:
@@ -148,11 +192,14 @@ def _state(key: Key, now: int) -> str:
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
 
 
+def _limit(key: Key) -> str:
+    return "no budget" if key.budget is None else f"budget {money(key.budget)}"
+
+
 def _summary(key: Key) -> str:
-    budget = "no budget" if key.budget is None else f"budget {money(key.budget)}"
     models = ", ".join(key.models) or "every model"
     ends = "never ends" if key.expires_at is None else f"ends {when(key.expires_at)} UTC"
-    return f"{key.name}: {budget}, {models}, {ends}. It will not be shown again."
+    return f"{key.name}: {_limit(key)}, {models}, {ends}. It will not be shown again."
 
 
 def _row(key: Key) -> dict[str, object]:
@@ -164,7 +211,7 @@ def _row(key: Key) -> dict[str, object]:
         "models": key.models,
         "tags": key.tags,
         "store_bodies": key.store_bodies,
-        "created_at": key.created_at,
-        "expires_at": key.expires_at,
-        "revoked_at": key.revoked_at,
+        "created_at": timestamp(key.created_at),
+        "expires_at": timestamp(key.expires_at),
+        "revoked_at": timestamp(key.revoked_at),
     }

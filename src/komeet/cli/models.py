@@ -1,29 +1,50 @@
 """`komeet models`."""
 
+import sys
 from typing import Annotated
 
 import typer
 
-from komeet.catalog.price import ModelPrice
-from komeet.cli.options import AsJson, ConfigFile, DataDir
-from komeet.cli.output import print_json, table
+from komeet.catalog.price import ModelPrice, Rates
+from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
+from komeet.cli.output import console, fail, print_json
 from komeet.cli.setup import read
+from komeet.cli.table import Column, table
 from komeet.core.money import dollars
 from komeet.routing.directory import Listed
+from komeet.telemetry.logs import configure
 
-program = typer.Typer(add_completion=False)
+_COLUMNS = (
+    Column("model", least=28),
+    Column("provider", rank=1),
+    Column("context", number=True, rank=2),
+    Column("in $/M", number=True),
+    Column("cached $/M", number=True, rank=3),
+    Column("out $/M", number=True),
+)
+
+program = new_program()
 
 
 @program.command()
 def models(
-    search: Annotated[str, typer.Argument(help="Only models whose name has this in it.", show_default=False)] = "",
-    provider: Annotated[str | None, typer.Option(help="Only those of one provider.")] = None,
+    search: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="Only models whose name has this in it.", show_default=False)
+    ] = "",
+    provider: Annotated[str | None, typer.Option(metavar="NAME", help="Only those of one provider.")] = None,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the models that would answer, with what a million tokens cost."""
+    """List the models that would answer, and their prices.
+
+    Prices are dollars per million tokens; `+`: more for long inputs, `?`: not known.
+    """
+    configure("error", "text")
     setup = read(config, data_dir)
+    names = [one.name for one in setup.found.providers]
+    if provider is not None and provider not in names:
+        fail(f"{provider} is not configured; the providers are {', '.join(names) or 'none'}")
     from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
 
     listed = [
@@ -34,20 +55,17 @@ def models(
     if as_json:
         print_json([_row(model) for model in listed])
         return
-    table(
-        ("model", "provider", "context", "in $/M", "cached $/M", "out $/M"),
-        [
-            (
-                model.id,
-                model.provider,
-                _tokens(model.context_window),
-                *_prices(model.price),
+    rows = [(model.id, model.provider, _tokens(model.context_window), *_prices(model.price)) for model in listed]
+    nothing = f"No model has `{search}` in its name." if search else "No model is known."
+    table(_COLUMNS, rows, empty=f"{nothing} `komeet doctor` says which providers there are.")
+    if rows and not search and provider is None and sys.stdout.isatty():
+        unlisted = [
+            one.name for one in setup.found.providers if not any(one.name == model.provider for model in listed)
+        ]
+        if unlisted:
+            console().print(
+                f"[dim]Asked by `NAME/MODEL`, since their models are not known here: {', '.join(unlisted)}[/dim]"
             )
-            for model in listed
-        ],
-        right=("context", "in $/M", "cached $/M", "out $/M"),
-        empty="No model; `komeet doctor` says what is missing.",
-    )
 
 
 def _tokens(count: int | None) -> str:
@@ -64,17 +82,22 @@ def _prices(price: ModelPrice | None) -> tuple[str, str, str]:
 
 
 def _row(model: Listed) -> dict[str, object]:
-    rates = None if model.price is None else model.price.steps[0].rates
+    price = model.price
     return {
         "id": model.id,
         "provider": model.provider,
         "model": model.model,
         "context_window": model.context_window,
-        "dollars_per_million": None
-        if rates is None
-        else {
-            "input": dollars(rates.input),
-            "cache_read": None if rates.cache_read is None else dollars(rates.cache_read),
-            "output": dollars(rates.output),
-        },
+        "dollars_per_million": None if price is None else _rates(price.steps[0].rates),
+        "dollars_per_million_above": {}
+        if price is None
+        else {step.above: _rates(step.rates) for step in price.steps[1:]},
+    }
+
+
+def _rates(rates: Rates) -> dict[str, object]:
+    return {
+        "input": dollars(rates.input),
+        "cache_read": None if rates.cache_read is None else dollars(rates.cache_read),
+        "output": dollars(rates.output),
     }

@@ -1,33 +1,42 @@
-"""What commands print: tables for people, JSON for programs, and errors without tracebacks."""
+"""What commands print: text for people, JSON for programs, and errors without tracebacks."""
 
 import sys
-from collections.abc import Sequence
+import textwrap
 from datetime import UTC, datetime
 from typing import NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from komeet.core.money import dollars
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Return the terminal; plain text where it is not one."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(stderr=stderr, highlight=False, soft_wrap=True)
 
 
 def fail(message: str) -> NoReturn:
     """Say what is wrong, on standard error, and end with status 1."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[red]komeet:[/red] {escape(message)}")
+    console(stderr=True).print(f"[red]komeet:[/red] {escape(message)}")
     raise typer.Exit(1)
+
+
+def printable(text: str, keep: str = "\n") -> str:
+    """Keep text from driving the terminal: what cannot be printed becomes �, but for what `keep` holds."""
+    return "".join(sign if sign.isprintable() or sign in keep else "�" for sign in text)
 
 
 def escape(text: str) -> str:
     """Keep text from being read as markup or as terminal control."""
-    clean = "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)
-    return clean.replace("[", "\\[")
+    return printable(text).replace("[", "\\[")
+
+
+def wrap(text: str, terminal: Console, indent: int = 0) -> list[str]:
+    """Cut prose into lines that fit behind an indent; one line where the output does not go to a terminal."""
+    width = max(terminal.width - indent, 20) if terminal.is_terminal else sys.maxsize
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def print_json(value: object) -> None:
@@ -36,27 +45,25 @@ def print_json(value: object) -> None:
     sys.stdout.flush()
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = (), empty: str) -> None:
-    """Print a table; columns named in `right` are aligned as numbers; `empty` is said where there are no rows."""
-    terminal = console()
-    if not rows:
-        terminal.print(empty)
-        return
-    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in columns:
-        shown.add_column(
-            column, justify="right" if column in right else "left", overflow="fold", no_wrap=column in right
-        )
-    for row in rows:
-        shown.add_row(*(escape(cell) for cell in row))
-    terminal.print(shown)
-
-
 def money(amount: int) -> str:
     """Dollars to the last digit."""
     return "$" + dollars(amount)
 
 
-def when(unix_ms: int | None) -> str:
-    """A moment in UTC, to the minute; `–` for none."""
-    return "–" if unix_ms is None else datetime.fromtimestamp(unix_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+def when(unix_ms: int) -> str:
+    """A moment in UTC, to the minute."""
+    return _moment(unix_ms).strftime("%Y-%m-%d %H:%M")
+
+
+def day(unix_ms: int) -> str:
+    """A day in UTC."""
+    return _moment(unix_ms).strftime("%Y-%m-%d")
+
+
+def timestamp(unix_ms: int | None) -> str | None:
+    """A moment for programs: RFC 3339, UTC, to the second."""
+    return None if unix_ms is None else _moment(unix_ms).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _moment(unix_ms: int) -> datetime:
+    return datetime.fromtimestamp(unix_ms / 1000, UTC)

@@ -40,9 +40,11 @@ def _section(title: str, command: Any) -> str:
 
 
 def _row(parameter: Any) -> str:
-    names = ", ".join(f"`{name}`" for name in parameter.opts)
+    value = (parameter.metavar or "").strip("[]")
     if parameter.param_type_name == "argument":
-        names = f"`{parameter.name.upper()}`"
+        names = f"`{value}`"
+    else:
+        names = ", ".join(f"`{name} {value}`".replace(" `", "`") for name in parameter.opts)
     return f"| {names} | {_default(parameter)} | {parameter.help or ''} |"
 
 

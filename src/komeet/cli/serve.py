@@ -1,28 +1,41 @@
 """`komeet serve`."""
 
 import contextlib
+import errno
+import os
 import shlex
 import shutil
 import socket
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from komeet.cli.options import ConfigFile, DataDir, Port
+from komeet.cli.client import base_url, is_up
+from komeet.cli.options import ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail
 from komeet.cli.setup import Setup, read
+from komeet.config.load import default_data_dir
+from komeet.local.weights import SMOLLM2
 from komeet.store.errors import StoreError
 from komeet.telemetry.logs import configure
 
-program = typer.Typer(add_completion=False)
+if TYPE_CHECKING:
+    from komeet.app import Gateway
+
+_TO_ANOTHER_PORT = frozenset({errno.EADDRINUSE, errno.EACCES})
+
+program = new_program()
 
 
 @program.command()
 def serve(
     config: ConfigFile = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
     port: Port = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -36,8 +49,9 @@ def serve(
         gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
     except StoreError as error:
         fail(str(error))
+
     with contextlib.suppress(KeyboardInterrupt):
-        app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway.orphans))
+        app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway))
     console().print("Stopped; everything is settled.")
 
 
@@ -46,43 +60,71 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
-        hint = "; --port takes another one" if error.errno in {98, 48, 13} else ""
-        fail(f"cannot listen on {host} port {port}: {error.strerror or error}{hint}")
+        code = error.errno or 0
+        why = os.strerror(code) if code > 0 else "no such address"  # below 0: the name could not be looked up
+        if code == errno.EADDRINUSE:
+            why = f"{'a Komeet' if is_up(base_url(host, port)) else 'another program'} listens there already"
+        hint = "; --port takes another port" if code in _TO_ANOTHER_PORT else ""
+        fail(f"cannot listen on {host} port {port}: {why}{hint}")
 
 
-def _greet(setup: Setup, listener: socket.socket, orphans: int) -> None:
+def _greet(setup: Setup, listener: socket.socket, gateway: "Gateway") -> None:
     """Say where it listens, what it found, and what to paste."""
-    host, port = listener.getsockname()[:2]
-    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else f"[{host}]" if ":" in host else host  # noqa: S104 - compared
-    url = f"http://{shown}:{port}/v1"
-    terminal = console()
-    say = terminal.print
+    url = base_url(*listener.getsockname()[:2]) + "/v1"
+    command = escape(_command())
+    say = console().print
     say(f"[bold]Komeet[/bold] listens on [bold]{url}[/bold]  (data: {escape(str(setup.data_dir))})")
     names = [provider.name for provider in setup.found.providers]
-    say(f"Providers: {escape(', '.join(names) or 'none')}")
-    say(f"[dim]`{escape(_command())} doctor` says what else could answer, and what it lacks.[/dim]")
-    if orphans:
-        say(f"[yellow]{orphans} calls were under way when Komeet last ended; their holds stay (orphans).[/yellow]")
-    model = "smollm2-135m" if "local" in names else "gpt-5.2"
+    say(f"Providers: {escape(', '.join(names) or 'none')}  [dim](`{command} doctor` says which there could be)[/dim]")
+    if gateway.orphans:
+        say(f"[yellow]{_calls(gateway.orphans)} under way when Komeet last ended; their holds stay (orphans).[/yellow]")
     say(f"""
 A key, then a first call (in another terminal):
 
-  export KOMEET_API_KEY=$({escape(_command())} key create --name me)
+  export KOMEET_API_KEY=$({command} key create --name me{escape(_same_data(setup))})
   curl {url}/chat/completions \\
     -H "Authorization: Bearer $KOMEET_API_KEY" -H "Content-Type: application/json" \\
-    -d '{{"model": "{model}", "messages": \\[{{"role": "user", "content": "What is a comet?"}}], "max_tokens": 80}}'
+    -d '{{"model": "{_example(gateway, names)}", "messages": \\[{{"role": "user", "content": "What is a comet?"}}], \
+"max_tokens": 80}}'
 """)
 
 
+def _calls(count: int) -> str:
+    return "1 call was" if count == 1 else f"{count:,} calls were"
+
+
+def _example(gateway: "Gateway", providers: Sequence[str]) -> str:
+    """A model that would answer: the embedded one if it is there, since it needs no account."""
+    if "local" in providers:
+        return SMOLLM2.model
+    listed = gateway.directory.listing()
+    return listed[0].id if listed else f"{providers[0] if providers else 'PROVIDER'}/MODEL"
+
+
+def _same_data(setup: Setup) -> str:
+    """The option that leads another terminal to the same data directory, where it would go elsewhere."""
+    return "" if setup.data_dir == default_data_dir(os.environ).absolute() else f" --data-dir {_quoted(setup.data_dir)}"
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
 def _command() -> str:
-    """The command as it was called, so that what is shown can be pasted."""
+    """The command as another terminal can call it: the environment that `uv run` or `activate` made is this one's."""
     program = Path(sys.argv[0])
     if program.name != "komeet":
         return f"{shlex.quote(sys.executable)} -m komeet"
-    found = shutil.which("komeet")
+    program = program if program.is_file() else Path(shutil.which("komeet") or program)
+    with contextlib.suppress(ValueError):
+        return shlex.quote(str(program.absolute().relative_to(Path.cwd())))
+    found = shutil.which("komeet", path=_path_of_other_terminals())
     if found is not None and Path(found).resolve() == program.resolve():
         return "komeet"
-    try:
-        return shlex.quote(str(program.absolute().relative_to(Path.cwd())))
-    except ValueError:
-        return shlex.quote(str(program.absolute()))
+    return _quoted(program.absolute())
+
+
+def _path_of_other_terminals() -> str:
+    mine = os.environ.get("VIRTUAL_ENV")
+    folders = os.environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if mine is None or Path(folder).parent != Path(mine))

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Generator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -44,11 +44,40 @@ def where(config_file: Path | None, data_dir: Path | None) -> Path:
 
 def _place(config: Config, data_dir: Path | None) -> Path:
     configured = None if config.data_dir is None else Path(config.data_dir).expanduser()
-    return (data_dir or configured or default_data_dir(os.environ)).absolute()
+    place = (data_dir or configured or default_data_dir(os.environ)).absolute()
+    with suppress(OSError):  # what may not be looked at is said when it is opened
+        if place.is_file():
+            fail(f"the data directory {place} is a file; --data-dir names another one")
+    return place
 
 
 @contextmanager
 def data_files(config_file: Path | None, data_dir: Path | None) -> Generator[DataFiles]:
-    """Open the databases for one command; raises StoreError where they cannot be used."""
+    """Open the databases for one command, made where there are none; raises StoreError where they cannot be used."""
     with closing(Store.open_for_cli(where(config_file, data_dir))) as files:
         yield files
+
+
+@contextmanager
+def existing_files(config_file: Path | None, data_dir: Path | None) -> Generator[DataFiles | None]:
+    """Open the databases for a command that only looks: None where there are none, and nothing is made.
+
+    Raises:
+        StoreError: they cannot be used.
+    """
+    place = where(config_file, data_dir)
+    if _is_new(place):
+        yield None
+        return
+    with closing(Store.open_for_cli(place)) as files:
+        yield files
+
+
+def _is_new(place: Path) -> bool:
+    try:
+        (place / "komeet.db").stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return False

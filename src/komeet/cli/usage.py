@@ -5,52 +5,71 @@ from typing import Annotated
 import typer
 
 from komeet.cli.duration import since as start_of
-from komeet.cli.options import AsJson, ConfigFile, DataDir
-from komeet.cli.output import fail, money, print_json, table
-from komeet.cli.setup import data_files
+from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
+from komeet.cli.output import fail, money, print_json
+from komeet.cli.setup import existing_files
+from komeet.cli.table import Column, table
 from komeet.core.clock import SystemClock
 from komeet.core.money import dollars
 from komeet.store.errors import StoreError
 from komeet.store.usage import By, UsageReport, UsageRow, report_usage
 
-_NUMBERS = ("calls", "input", "cached", "output", "reasoning", "cost", "held")
+_NUMBERS = (
+    Column("calls", number=True),
+    Column("input", number=True),
+    Column("cached", number=True, rank=3),
+    Column("output", number=True),
+    Column("reasoning", number=True, rank=4),
+    Column("cost", number=True),
+    Column("held", number=True, rank=2),
+    Column("notes", rank=1),
+)
 
-
-program = typer.Typer(add_completion=False)
+program = new_program()
 
 
 @program.command()
 def usage(
-    by: Annotated[By, typer.Option(help="What a row stands for.")] = "model",
-    since: Annotated[str | None, typer.Option(help="Only from then on: 24h, 30d, 2027-01-31 (UTC).")] = None,
-    until: Annotated[str | None, typer.Option(help="Only before then.")] = None,
+    by: Annotated[
+        By, typer.Option(metavar="WHAT", help="What a row stands for: key, model, day, tag or provider.")
+    ] = "model",
+    since: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="Only from then on: 24h, 30d, 2027-01-31 (UTC).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="WHEN", help="Only before then.")] = None,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what was used and what it cost, from the ledger that budgets are checked against."""
+    """Say what was used and what it cost.
+
+    The numbers come from the ledger that budgets are checked against. `held` is reserved: for calls in flight, and for
+    calls whose cost nobody knows (orphans).
+    """
     now = SystemClock().unix_ms()
     try:
         first = None if since is None else start_of(since, now)
         last = None if until is None else start_of(until, now)
     except ValueError as error:
         fail(str(error))
+    if first is not None and last is not None and first >= last:
+        fail(f"--since {since} is not before --until {until}")
     try:
-        with data_files(config, data_dir) as files:
-            report = report_usage(files.ledger, by, first, last)
+        with existing_files(config, data_dir) as files:
+            report = None if files is None else report_usage(files.ledger, by, first, last)
     except StoreError as error:
         fail(str(error))
     if as_json:
-        print_json([_json(by, row) for row in report.rows])
+        print_json([] if report is None else [_json(by, row) for row in report.rows])
         return
-    _print(report)
+    rows = [] if report is None else _rows(report)
+    nothing = "Nothing has been used yet." if first is None and last is None else "Nothing was used in that time."
+    table((Column(by, least=28), *_NUMBERS), rows, empty=nothing)
 
 
-def _print(report: UsageReport) -> None:
+def _rows(report: UsageReport) -> list[tuple[str, ...]]:
     rows = [_cells(row) for row in report.rows]
-    if len(rows) > 1:
-        rows.append(_cells(report.total))
-    table((report.by, *_NUMBERS, "notes"), rows, right=_NUMBERS, empty="Nothing has been used yet.")
+    return [*rows, _cells(report.total)] if len(rows) > 1 else rows
 
 
 def _cells(row: UsageRow) -> tuple[str, ...]:
