@@ -77,3 +77,10 @@ def test_a_caller_cannot_make_a_provider_look_as_if_it_refused_to_be_asked_for_u
     world.fetcher.exchanges = [LISTENS]
     world.answer(stream=True)
     assert asked(world) == [True, False, True]
+
+
+def test_a_refusal_that_is_passed_on_is_noted_as_one() -> None:
+    world = World(exchanges=[refusal(400)])
+    assert json.loads(world.answer().body) == {"error": {"message": "no"}}
+    assert world.ledger.outcome().reason == "upstream_refused"
+    assert world.records[0].error == "upstream_refused"

@@ -1,6 +1,6 @@
 """From the provider's answer to the caller's: bytes go out as they came, and are metered on the way."""
 
-from komeet.core.errors import CutMidStream, KomeetError
+from komeet.core.errors import CutMidStream, KomeetError, UpstreamError
 from komeet.core.http import Answer
 from komeet.core.money import dollars
 from komeet.pipeline.bill import estimate_usage, price_usage
@@ -59,10 +59,10 @@ def _cost(attempt: Attempt) -> bytes:
 
 
 async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
-    """Forward a stream event by event.
+    """Forward a stream event by event. An error that the provider sends in it is forwarded, and noted.
 
     Raises:
-        KomeetError: the stream broke, ended early or carried an error; what had come before has been forwarded.
+        UpstreamError: the stream broke or ended early; what had come before has been forwarded.
     """
     tap = attempt.tap = call.format.tap(include_usage=call.known_envelope.include_usage)
     reply = call.reply
@@ -83,16 +83,19 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
 
     try:
         await answer.relay(feed)
+    except UpstreamError:
+        if tap.error is None and not tap.done:
+            raise  # else the caller has been told how it ended, and is not told twice
     finally:
         rest, complete = tap.end()
         attempt.usage = tap.usage
         attempt.model_served = tap.model
         attempt.service_tier = tap.service_tier
         attempt.output_text = tap.output_text()
+        attempt.failed = call.error = tap.error
     if rest:
         reply.write(rest)
     if tap.error is not None:
-        attempt.failed = call.error = tap.error
         return
     if not complete:
         raise CutMidStream(f"{attempt.candidate.provider.name} ended its stream before the answer was complete.")

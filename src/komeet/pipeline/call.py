@@ -12,6 +12,9 @@ from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
 from komeet.wire.format import Envelope, Format, Passed, Tap
 
+REFUSED = "upstream_refused"
+"""What is noted of a call that the provider refused as the caller's own mistake, in words that were passed on."""
+
 
 class Call:
     """One request of a caller, from its arrival to the record of its end."""

@@ -3,12 +3,18 @@
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
-from komeet.pipeline.call import Call
+from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
 
 CALLER_LEFT = 499
 """nginx's status for a caller that left before its answer."""
 _KEPT_BODY = 1 << 20
+
+
+def _error(call: Call, attempt: Attempt | None) -> str:
+    if call.error is not None:
+        return call.error.error_code
+    return REFUSED if attempt is not None and attempt.passed is not None else ""
 
 
 def record(call: Call, ports: Ports) -> None:
@@ -28,7 +34,7 @@ def record(call: Call, ports: Ports) -> None:
         attempt_id=attempt.id if attempt else "",
         attempts=len(call.attempts),
         status=call.status or CALLER_LEFT,
-        error=call.error.error_code if call.error else "",
+        error=_error(call, attempt),
         usage=(attempt.usage if attempt else None) or Usage(),
         cost=attempt.cost if attempt else Nano(0),
         estimated=bool(attempt and attempt.estimated),

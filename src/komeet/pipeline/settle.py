@@ -6,7 +6,7 @@ from komeet.core.errors import InternalError, KomeetError
 from komeet.ledger.port import Outcome, State
 from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.bill import estimate_usage, price_usage
-from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
 
@@ -23,7 +23,7 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
     call.latency_us = elapsed_us(call, ports)
     if attempt.held is None:
         return True
-    reason = _reason(error)
+    reason = _reason(attempt, error)
     if not attempt.sent or attempt.refused:
         _end(call, attempt, State.VOIDED, reason, ports)
     elif not attempt.accepted:
@@ -33,7 +33,7 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
         price_usage(attempt)
         _end(call, attempt, State.SETTLED, reason, ports)
     elif attempt.failed is not None and attempt.first_token_us is None:
-        _end(call, attempt, State.VOIDED, attempt.failed.error_code, ports)
+        _end(call, attempt, State.VOIDED, reason, ports)
     elif attempt.completed or attempt.tap is not None:
         ports.tasks.spawn("estimate", _estimate(call, attempt, reason, ports))
         return False
@@ -74,10 +74,12 @@ def _end(call: Call, attempt: Attempt, state: State, reason: str, ports: Ports) 
     ports.ledger.end(outcome if usage is None else replace(outcome, usage=usage))
 
 
-def _reason(error: BaseException | None) -> str:
+def _reason(attempt: Attempt, error: BaseException | None) -> str:
+    if attempt.failed is not None:
+        return attempt.failed.error_code
     match error:
         case None:
-            return ""
+            return "" if attempt.passed is None else REFUSED
         case KomeetError():
             return error.error_code
         case Exception():

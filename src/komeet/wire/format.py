@@ -111,6 +111,11 @@ class Tap(Protocol):
         ...
 
     @property
+    def done(self) -> bool:
+        """Whether the stream has said that it is over."""
+        ...
+
+    @property
     def error(self) -> UpstreamError | None:
         """The error that the provider sent in its stream; the caller has been told in the format's shape."""
         ...

@@ -1,0 +1,62 @@
+"""Streams: they end once, with what the format ends them with or with one error; and cost what they cost."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.pipeline.fakes import STREAM, Exchange, World
+
+from komeet.core.errors import CutMidStream, KomeetError
+from komeet.ledger.port import State
+
+CUT = CutMidStream("The connection was closed.")
+
+
+def event(**chunk: Any) -> bytes:
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+HELLO = event(choices=[{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}])
+USAGE = event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5})
+DONE = b"data: [DONE]\n\n"
+ERROR = event(error={"message": "overloaded", "code": 503})
+
+
+def stream(*pieces: bytes, broken: KomeetError | None = None) -> World:
+    """Make a call whose answer is these pieces."""
+    world = World(exchanges=[Exchange(headers=STREAM, pieces=pieces, broken=broken)])
+    world.answer(stream=True)
+    return world
+
+
+@pytest.mark.parametrize("broken", [None, CUT], ids=["ended", "cut"])
+def test_an_error_of_the_provider_is_told_once_and_costs_nothing_before_content(broken: KomeetError | None) -> None:
+    world = stream(ERROR, broken=broken)
+    assert world.reply.body == ERROR
+    outcome = world.ledger.outcome()
+    assert (outcome.state, outcome.reason) == (State.VOIDED, "upstream_unavailable")
+    assert world.records[0].error == "upstream_unavailable"
+
+
+@pytest.mark.parametrize("broken", [None, CUT], ids=["ended", "cut"])
+def test_an_error_after_content_is_told_once_and_settled(broken: KomeetError | None) -> None:
+    world = stream(HELLO, ERROR, broken=broken)
+    assert world.reply.body == HELLO + ERROR
+    outcome = world.ledger.outcome()
+    assert (outcome.state, outcome.estimated, outcome.reason) == (State.SETTLED, True, "upstream_unavailable")
+
+
+def test_nothing_is_added_to_a_stream_that_is_over() -> None:
+    """Some providers close the connection behind `[DONE]` without ending their answer as HTTP would."""
+    world = stream(HELLO, USAGE, DONE, broken=CUT)
+    assert world.reply.body == HELLO + DONE
+    assert world.reply.finished
+    assert world.records[0].error == ""
+    assert world.ledger.outcome().usage.output == 2
+
+
+def test_a_stream_that_is_cut_before_it_is_over_ends_in_an_error() -> None:
+    world = stream(HELLO, USAGE, broken=CUT)
+    assert world.reply.body.startswith(HELLO + b'data: {"error":')
+    assert b'"code":"upstream_cut"' in world.reply.body
+    assert world.records[0].error == "upstream_cut"
