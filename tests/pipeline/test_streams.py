@@ -60,3 +60,29 @@ def test_a_stream_that_is_cut_before_it_is_over_ends_in_an_error() -> None:
     assert world.reply.body.startswith(HELLO + b'data: {"error":')
     assert b'"code":"upstream_cut"' in world.reply.body
     assert world.records[0].error == "upstream_cut"
+
+
+def test_a_provider_that_does_not_stream_is_a_stream_to_the_caller() -> None:
+    body = {
+        "model": "m-1",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+    }
+    world = World(exchanges=[Exchange(pieces=[json.dumps(body).encode()])])
+    reply = world.answer(stream=True)
+    assert reply.headers[b"content-type"].startswith(b"text/event-stream")
+    assert reply.headers[b"x-komeet-cost"] == b"0.000023"
+    assert b'"content":"Hello"' in reply.body
+    assert reply.body.endswith(DONE)
+    assert world.ledger.outcome().cost == 23_000
+
+
+@pytest.mark.parametrize("kind", [b"text/event-stream", b"Text/Event-Stream; charset=UTF-8"])
+def test_a_provider_that_always_streams_is_whole_to_the_caller(kind: bytes) -> None:
+    world = World(exchanges=[Exchange(headers={b"content-type": kind}, pieces=[HELLO, USAGE, DONE])])
+    reply = world.answer()
+    assert reply.headers[b"content-type"] == b"application/json"
+    assert json.loads(reply.body)["choices"][0]["message"]["content"] == "Hello"
+    outcome = world.ledger.outcome()
+    assert (outcome.cost, outcome.estimated) == (23_000, False)
+    assert world.answer(stream=True).body == HELLO + DONE

@@ -25,14 +25,22 @@ def reply_headers(call: Call, attempt: Attempt) -> list[tuple[bytes, bytes]]:
     return headers
 
 
+def streams(answer: Answer) -> bool:
+    """Whether the provider says that its answer is a stream."""
+    return answer.headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+
+
 async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
-    """Answer a call that asked for a whole answer.
+    """Answer in one piece: a call that asked for that, or whose provider does not stream though it was asked to.
 
     Raises:
         Garbled: the provider's bytes are not an answer of the format.
         CutMidStream, UpstreamTimedOut: it did not come whole.
     """
+    envelope = call.known_envelope
     body = await answer.read(_LARGEST_ANSWER)
+    if streams(answer):
+        body = call.format.as_whole(body)
     whole = call.format.read_whole(body)
     if isinstance(whole, KomeetError):
         attempt.refused = True
@@ -45,7 +53,10 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    headers = [JSON, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
+    kind = JSON
+    if envelope.stream:
+        kind, body = _EVENTS, call.format.as_stream(body, include_usage=envelope.include_usage)
+    headers = [kind, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
         headers.append((b"x-komeet-usage", b"estimated"))
     if call.known_key.store_bodies:

@@ -13,7 +13,7 @@ from komeet.core.http import Answer
 from komeet.core.money import Nano
 from komeet.ledger.port import Hold
 from komeet.metering.bound import affordable_output, upper_bound
-from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers
+from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers, streams
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.ports import Ports
@@ -192,7 +192,7 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
         call.reply.whole(attempt.passed.status, [JSON, *reply_headers(call, attempt)], attempt.passed.body)
         return
     assert attempt.answer is not None
-    if call.known_envelope.stream and attempt.answer.headers.get(b"content-type", b"").startswith(b"text/event-stream"):
+    if call.known_envelope.stream and streams(attempt.answer):
         await answer_stream(call, attempt, attempt.answer, ports)
     else:
         await answer_whole(call, attempt, attempt.answer, ports)

@@ -166,6 +166,22 @@ class Format(Protocol):
         """
         ...
 
+    def as_stream(self, body: bytes, *, include_usage: bool) -> bytes:
+        """Return a whole answer as the stream that says the same.
+
+        Raises:
+            UpstreamError: it is an error, or no answer.
+        """
+        ...
+
+    def as_whole(self, stream: bytes) -> bytes:
+        """Return the whole answer that a stream says.
+
+        Raises:
+            UpstreamError: it broke off, carries an error, or is no stream.
+        """
+        ...
+
     def names_stream_options(self, body: bytes) -> bool:
         """Whether a refusal is about having been asked for usage."""
         ...

@@ -13,6 +13,7 @@ from komeet.wire.openai_chat.envelope import parse_envelope
 from komeet.wire.openai_chat.errors import names_stream_options, parse_error, render_error, render_stream_error
 from komeet.wire.openai_chat.extent import measure
 from komeet.wire.openai_chat.prompt import prompt_text
+from komeet.wire.openai_chat.recast import as_stream, as_whole
 from komeet.wire.openai_chat.tap import ChatTap
 from komeet.wire.openai_chat.whole import ChatWhole, read_whole
 
@@ -44,6 +45,12 @@ class OpenAIChat:
 
     def read_whole(self, body: bytes) -> ChatWhole | UpstreamError:
         return read_whole(body)
+
+    def as_stream(self, body: bytes, *, include_usage: bool) -> bytes:
+        return as_stream(body, include_usage=include_usage)
+
+    def as_whole(self, stream: bytes) -> bytes:
+        return as_whole(stream)
 
     def names_stream_options(self, body: bytes) -> bool:
         return names_stream_options(body)
