@@ -9,7 +9,7 @@ _RECORD = frozenset(vars(logging.makeLogRecord({})))
 
 
 class _Json(logging.Formatter):
-    """One JSON object a line; line breaks in messages cannot forge a second one."""
+    """One JSON object a line, in ASCII; nothing in a message can forge a second one."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
@@ -21,19 +21,25 @@ class _Json(logging.Formatter):
         line |= {name: str(value) for name, value in vars(record).items() if name not in _RECORD}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line)
 
 
 class _Text(logging.Formatter):
-    """One line a message, whatever is in it; tracebacks follow indented."""
+    """One line a message, whatever is in it; tracebacks follow indented. Nothing in either drives a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
-        at, level = self.formatTime(record, "%H:%M:%S"), record.levelname.lower()
-        message = record.getMessage().replace("\r", "\\r").replace("\n", "\\n")
-        line = f"{at} {level:7} {record.name}: {message}"
+        at, level = self.formatTime(record, "%Y-%m-%d %H:%M:%S"), record.levelname.lower()
+        lines = [f"{at} {level:7} {record.name}: {_escaped(record.getMessage())}"]
         if record.exc_info:
-            line += "\n    " + self.formatException(record.exc_info).replace("\n", "\n    ")
-        return line
+            lines += [f"    {_escaped(line)}" for line in self.formatException(record.exc_info).split("\n")]
+        return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    """Write what cannot be printed as it is written in a string: line breaks of any kind, escapes, half characters."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii") for sign in text)
 
 
 def configure(level: str, form: Literal["text", "json"]) -> None:

@@ -2,7 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from komeet.canonical.record import CallRecord
 
@@ -16,6 +23,7 @@ class Metrics:
     """An observer of calls that speaks Prometheus."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a second series for each, which says when the first one was made
         self._registry = registry = CollectorRegistry()
         names = ("provider", "model")
         self._calls = Counter(
