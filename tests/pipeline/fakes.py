@@ -11,6 +11,7 @@ from komeet.access.keys import Key, digest
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
 from komeet.catalog.price import ModelPrice, price_from_dollars
+from komeet.catalog.profile import Profile
 from komeet.catalog.profiles import Profiles
 from komeet.core.clock import ManualClock
 from komeet.core.errors import BudgetExceeded, KomeetError
@@ -283,6 +284,7 @@ class World:
     room: int | None = None
     stream_usage: StreamUsage = "ask"
     embedded: bool = False
+    profile: Profile = field(default_factory=Profile)
     policy: Policy = field(default_factory=Policy)
     clock: ManualClock = field(default_factory=ManualClock)
     estimator: FakeEstimator = field(default_factory=FakeEstimator)
@@ -309,7 +311,9 @@ class World:
         self.ports = Ports(
             clock=self.clock,
             keys=FakeKeys(self.key),
-            directory=Directory[Provider]((provider,), FakeBook({"m": PRICE}), Profiles([]), self.clock),
+            directory=Directory[Provider](
+                (provider,), FakeBook({"m": PRICE}), Profiles([("maker", ["*"], self.profile)]), self.clock
+            ),
             learned=self.learned,
             ledger=self.ledger,
             fetcher=self.fetcher,

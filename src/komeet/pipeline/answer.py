@@ -11,6 +11,8 @@ _LARGEST_ANSWER = 128 << 20
 JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _NO_CACHE = (b"cache-control", b"no-cache")
+KEPT_BODY = 1 << 20
+"""Bytes of a prompt, and of an answer, that are kept for a key that asks for it."""
 
 
 def reply_headers(call: Call, attempt: Attempt) -> list[tuple[bytes, bytes]]:
@@ -89,7 +91,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
             attempt.first_token_us = elapsed_us(call, ports)
         if out:
             reply.write(out)
-            if received is not None:
+            if received is not None and reply.sent < KEPT_BODY + len(out):
                 received.append(out)
 
     try:

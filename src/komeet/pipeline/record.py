@@ -3,18 +3,12 @@
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
+from komeet.pipeline.answer import KEPT_BODY
 from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
 
 CALLER_LEFT = 499
 """nginx's status for a caller that left before its answer."""
-_KEPT_BODY = 1 << 20
-
-
-def _error(call: Call, attempt: Attempt | None) -> str:
-    if call.error is not None:
-        return call.error.error_code
-    return REFUSED if attempt is not None and attempt.passed is not None else ""
 
 
 def record(call: Call, ports: Ports) -> None:
@@ -46,8 +40,14 @@ def record(call: Call, ports: Ports) -> None:
         bytes_out=call.reply.sent,
         losses=tuple(loss.path for loss in attempt.losses) if attempt else (),
         upstream_request_id=attempt.upstream_request_id if attempt else "",
-        request_body=call.request.body[:_KEPT_BODY] if keep else None,
-        response_body=b"".join(attempt.received)[:_KEPT_BODY] if keep and attempt and attempt.received else None,
+        request_body=call.request.body[:KEPT_BODY] if keep else None,
+        response_body=b"".join(attempt.received)[:KEPT_BODY] if keep and attempt and attempt.received else None,
     )
     for observer in ports.observers:
         observer.ended(line)
+
+
+def _error(call: Call, attempt: Attempt | None) -> str:
+    if call.error is not None:
+        return call.error.error_code
+    return REFUSED if attempt is not None and attempt.passed is not None else ""

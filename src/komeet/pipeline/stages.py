@@ -70,7 +70,8 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
         extent = Extent(
             bytes=envelope.size, candidates=envelope.candidates, output_limit=envelope.output_limit, external=False
         )
-        amount = _bound(attempt, extent, extent.output_limit or ports.policy.budget_output_tokens)
+        limit = extent.output_limit or attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
+        amount = _bound(attempt, extent, limit)
         await _hold(call, attempt, ports, amount or Nano(0))
         return
     extent = call.format.measure(call.known_envelope)
