@@ -84,3 +84,14 @@ def test_a_refusal_that_is_passed_on_is_noted_as_one() -> None:
     assert json.loads(world.answer().body) == {"error": {"message": "no"}}
     assert world.ledger.outcome().reason == "upstream_refused"
     assert world.records[0].error == "upstream_refused"
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+def test_answers_say_whose_they_are(status: int) -> None:
+    headers = World(exchanges=[refusal(status)]).answer().headers
+    assert headers[b"x-komeet-provider"] == b"maker"
+    assert headers[b"x-request-id"].startswith(b"req_")
+
+
+def test_an_answer_that_is_our_own_names_no_provider() -> None:
+    assert b"x-komeet-provider" not in World().answer(model="").headers

@@ -15,12 +15,12 @@ KEPT_BODY = 1 << 20
 """Bytes of a prompt, and of an answer, that are kept for a key that asks for it."""
 
 
-def reply_headers(call: Call, attempt: Attempt) -> list[tuple[bytes, bytes]]:
-    """Return the headers that every answer of a provider carries."""
-    headers = [
-        (b"x-request-id", call.id.encode()),
-        (b"x-komeet-provider", attempt.candidate.provider.name.encode()),
-    ]
+def reply_headers(call: Call, attempt: Attempt | None) -> list[tuple[bytes, bytes]]:
+    """Return the headers that every answer carries; `attempt` is the one whose provider it is from, or about."""
+    headers = [(b"x-request-id", call.id.encode())]
+    if attempt is None:
+        return headers
+    headers.append((b"x-komeet-provider", attempt.candidate.provider.name.encode()))
     if attempt.losses:
         paths = ", ".join(loss.path for loss in attempt.losses)
         headers.append((b"x-komeet-loss", paths.encode("ascii", "replace")))

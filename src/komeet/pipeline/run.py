@@ -2,8 +2,8 @@
 
 import logging
 
-from komeet.core.errors import InternalError, KomeetError, UpstreamRefused
-from komeet.pipeline.answer import elapsed_us
+from komeet.core.errors import InternalError, KomeetError, UpstreamError, UpstreamRefused
+from komeet.pipeline.answer import elapsed_us, reply_headers
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
@@ -69,6 +69,8 @@ def _refuse(call: Call, error: KomeetError) -> None:
     call.error = error
     if error.detail is not None:
         _log.warning("call %s: %s (%s)", call.id, error.message, error.detail)
+    if call.reply.finished:
+        return  # the fault came behind the answer
     if call.reply.started:
         # What has reached the caller cannot be taken back: it ends with an error, never as if it were whole.
         call.reply.write(call.format.render_stream_error(error))
@@ -76,4 +78,9 @@ def _refuse(call: Call, error: KomeetError) -> None:
         return
     status, headers, body = call.format.render_error(error)
     call.status = status
-    call.reply.whole(status, [*headers, (b"x-request-id", call.id.encode())], body)
+    call.reply.whole(status, [*headers, *reply_headers(call, _culprit(call, error))], body)
+
+
+def _culprit(call: Call, error: KomeetError) -> Attempt | None:
+    """Return the attempt whose provider the error is about."""
+    return call.attempts[-1] if call.attempts and isinstance(error, UpstreamError) else None
