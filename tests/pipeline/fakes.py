@@ -220,13 +220,8 @@ class FakeKeys:
 class FakeEstimator:
     """Counts a token for each character."""
 
-    def __init__(self) -> None:
-        self.counted = 0
-        """How often it did."""
-
     async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
         await Point("estimate")
-        self.counted += 1
         return Usage(input=len(prompt), output=len(output))
 
 
@@ -293,6 +288,10 @@ class World:
     learned: Learned = field(default_factory=Learned)
     points: list[str] = field(default_factory=list[str])
     """The labels of the awaits that were reached."""
+    faults: list[Exception] = field(default_factory=list[Exception])
+    """What was raised by work that outlived the call: its supervision logs it."""
+    uncounted: bool = False
+    """Whether the work that outlived the call was interrupted."""
     left: bool = False
     """Whether the caller left before its answer was complete."""
 
@@ -350,8 +349,13 @@ class World:
         """Make a call from its arrival to the end of all that it left to be done; return the reply."""
         self.points = []
         self._drive(run(self.call(**fields), self.ports), interruption)
+        behind = len(self.points)
         while self.tasks:
-            self._drive(self.tasks.pop(0), interruption)
+            try:
+                self._drive(self.tasks.pop(0), interruption)
+            except (KomeetError, RuntimeError) as error:
+                self.faults.append(error)
+        self.uncounted = behind <= interruption.at < len(self.points)
         return self.reply
 
     def _drive(self, work: Coroutine[Any, Any, None], interruption: Interruption) -> None:

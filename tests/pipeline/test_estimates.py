@@ -32,12 +32,8 @@ def test_a_caller_that_leaves_while_its_whole_answer_is_counted_pays_for_it() ->
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError, RuntimeError])
 def test_what_was_not_counted_is_an_orphan_and_recorded(error: type[BaseException]) -> None:
-    world = World(exchanges=[STREAMED])
-    if error is RuntimeError:
-        with pytest.raises(RuntimeError):  # the supervision of the task logs it
-            interrupted(world, error, stream=True)
-    else:
-        interrupted(world, error, stream=True)
+    world = interrupted(World(exchanges=[STREAMED]), error, stream=True)
+    assert len(world.faults) == (error is RuntimeError)
     outcome = world.ledger.outcome()
     assert (outcome.state, outcome.cost, outcome.reason) == (State.ORPHAN, 0, "not_counted")
     assert [(record.status, record.cost) for record in world.records] == [(200, 0)]
