@@ -86,3 +86,13 @@ def test_a_provider_that_always_streams_is_whole_to_the_caller(kind: bytes) -> N
     outcome = world.ledger.outcome()
     assert (outcome.cost, outcome.estimated) == (23_000, False)
     assert world.answer(stream=True).body == HELLO + DONE
+
+
+@pytest.mark.parametrize("broken", [None, CUT], ids=["ended", "cut"])
+@pytest.mark.parametrize("half", [b"d", b": kee", b"data: {", ERROR[:-2]])
+def test_an_error_does_not_run_into_half_a_line(half: bytes, broken: KomeetError | None) -> None:
+    """It would be no event, and the answer would pass as a whole one."""
+    world = stream(HELLO.replace(b'"stop"', b"null"), half, broken=broken)
+    last = world.reply.body.split(b"\n\n")[-2]
+    assert json.loads(last.removeprefix(b"data: "))["error"]
+    assert world.reply.body.count(b'"error"') == 1

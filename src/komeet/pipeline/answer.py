@@ -94,18 +94,21 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
             if received is not None and reply.sent < KEPT_BODY + len(out):
                 received.append(out)
 
+    broken: UpstreamError | None = None
     try:
         await answer.relay(feed)
-    except UpstreamError:
-        if tap.error is None and not tap.done:
-            raise  # else the caller has been told how it ended, and is not told twice
+    except UpstreamError as error:
+        broken = error
     finally:
+        attempt.told = tap.done or tap.error is not None
         rest, complete = tap.end()
         attempt.usage = tap.usage
         attempt.model_served = tap.model
         attempt.service_tier = tap.service_tier
         attempt.output_text = tap.output_text()
         attempt.failed = call.error = tap.error
+    if broken is not None and not tap.done and tap.error is None:
+        raise broken
     if rest:
         reply.write(rest)
     if tap.error is not None:

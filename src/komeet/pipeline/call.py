@@ -96,6 +96,7 @@ class Attempt:
         "sent",
         "service_tier",
         "tap",
+        "told",
         "upstream_request_id",
         "usage",
     )
@@ -119,6 +120,8 @@ class Attempt:
         self.passed: Passed | None = None
         """The provider's refusal of the caller's own mistake."""
         self.tap: Tap | None = None
+        self.told = False
+        """Whether the provider's stream has told the caller how it ended: nothing may follow."""
         self.usage: Usage | None = None
         self.service_tier: str | None = None
         self.model_served = ""

@@ -73,19 +73,13 @@ def _refuse(call: Call, error: KomeetError) -> None:
         return  # the fault came behind the answer
     if call.reply.started:
         # What has reached the caller cannot be taken back: it ends with an error, never as if it were whole.
-        if not _is_over(call):
+        if not call.attempts[-1].told:
             call.reply.write(call.format.render_stream_error(error))
         call.reply.end()
         return
     status, headers, body = call.format.render_error(error)
     call.status = status
     call.reply.whole(status, [*headers, *reply_headers(call, _culprit(call, error))], body)
-
-
-def _is_over(call: Call) -> bool:
-    """Whether the caller has been told how its stream ended."""
-    tap = call.attempts[-1].tap
-    return tap is not None and (tap.done or tap.error is not None)
 
 
 def _culprit(call: Call, error: KomeetError) -> Attempt | None:

@@ -32,7 +32,7 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
     elif attempt.usage is not None:
         price_usage(attempt)
         _end(call, attempt, State.SETTLED, reason, ports)
-    elif attempt.failed is not None and attempt.first_token_us is None:
+    elif attempt.failed is not None and attempt.tap is not None and not attempt.tap.first_content:
         _end(call, attempt, State.VOIDED, reason, ports)
     elif attempt.completed or attempt.tap is not None:
         ports.tasks.spawn("estimate", _estimate(call, attempt, reason, ports))

@@ -127,6 +127,13 @@ def test_an_event_that_was_cut_short_is_not_sent_on() -> None:
     assert tap.output_text() == "Hello"
 
 
+@pytest.mark.parametrize("cut", [b"d", b"data", b": kee", b"event: err", b"id"])
+def test_a_line_that_was_cut_short_is_not_sent_on(cut: bytes) -> None:
+    for stream in (ROLE, HELLO + STOP + DONE):
+        assert _run(stream + cut)[0] == stream
+    assert _run(HELLO + STOP + DONE + b"\n")[0] == HELLO + STOP + DONE + b"\n"
+
+
 def test_the_last_usage_counts_and_nonsense_does_not() -> None:
     later = {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}
     stream = _chunk({"content": "a"}, usage=USAGE) + _chunk(finish="stop", usage=later)

@@ -90,7 +90,7 @@ class ChatTap:
     def end(self) -> tuple[bytes, bool]:
         """Return what is left to send on, and whether the answer was complete; never raises.
 
-        An event that was cut short is not sent on: what is said next would run into it.
+        What was cut short (an event, a comment, a line) is not sent on: what is said next would run into it.
         """
         rest = self._splitter.rest()
         event = fields(rest)
@@ -98,7 +98,9 @@ class ChatTap:
             whole = event.data == _DONE or bool(members_of(event.data))
             rest = self._forwarded(rest) if whole else b""
         complete = self.error is None and (self.done or self.finished)
-        if rest and event is not None and not complete:
+        if event is None:
+            return (b"" if rest.strip() else rest), complete
+        if rest and not complete:
             rest += b"\n\n"
         return rest, complete
 
