@@ -1,6 +1,5 @@
 """`komeet config`: check the file, print its schema."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,8 +7,8 @@ import typer
 
 from komeet.cli.options import ConfigFile, new_program
 from komeet.cli.output import console, escape, fail, print_json
-from komeet.config.load import ConfigError, load, schema
-from komeet.config.providers import find
+from komeet.cli.setup import read
+from komeet.config.load import schema
 
 program = new_program("Check the configuration file; print its schema.")
 
@@ -17,19 +16,15 @@ program = new_program("Check the configuration file; print its schema.")
 @program.command()
 def check(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="The file; default: --config.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="The file; default: --config.", show_default=False)
     ] = None,
     config: ConfigFile = None,
 ) -> None:
-    """Say whether a configuration can be used, or where its first mistake is."""
+    """Check a configuration, and name its first mistake."""
     path = file or config
     if path is None:
         fail("name a file: komeet config check komeet.yaml")
-    try:
-        found = find(load(path, os.environ), os.environ)
-    except ConfigError as error:
-        fail(str(error))
-    names = ", ".join(provider.name for provider in found.providers) or "none"
+    names = ", ".join(provider.name for provider in read(path, None).found.providers) or "none"
     console().print(escape(f"{path}: no mistakes. Providers: {names}"))
 
 

@@ -19,6 +19,7 @@ from komeet.core.http import Origin
 from komeet.local.weights import missing as missing_model
 from komeet.providers import registry
 from komeet.providers.provider import Provider
+from komeet.providers.registry import Row
 from komeet.routing.directory import Directory, Listed
 from komeet.store.errors import StoreError
 from komeet.store.keys import list_keys
@@ -175,7 +176,9 @@ def _missing(setup: Setup) -> list[Missing]:
         return []
     there = {provider.name for provider in setup.found.providers}
     rows = [row for row in registry.load().values() if row.name not in there and not row.embedded]
-    return [
-        Missing(row.name, (*row.host_env, *row.base_url_env, *row.key_env) if row.auth == "optional" else row.key_env)
-        for row in rows
-    ]
+    return [Missing(row.name, variables(row)) for row in rows]
+
+
+def variables(row: Row) -> tuple[str, ...]:
+    """Return the environment variables of which one is enough to configure a provider, the usual one first."""
+    return (*row.host_env, *row.base_url_env, *row.key_env) if row.auth == "optional" else row.key_env

@@ -27,9 +27,9 @@ _COLUMNS = (
     Column("budget", number=True),
     Column("models"),
     Column("tags", rank=1),
-    Column("ends (UTC)", rank=2),
+    Column("ends (UTC)", rank=2, least=16),
     Column("made", rank=3),
-    Column("id", rank=4),
+    Column("id", rank=4, least=36),
 )
 
 program = new_program("Make, list and revoke API keys; change their budgets.")

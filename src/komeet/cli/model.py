@@ -21,7 +21,7 @@ def common() -> None:
 
 @program.command()
 def pull(config: ConfigFile = None, data_dir: DataDir = None) -> None:
-    """Fetch the embedded model's weights, where the installation did not bring them."""
+    """Fetch the weights, where the installation did not bring them."""
     place = where(config, data_dir)
     there = find(place)
     try:

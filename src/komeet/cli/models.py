@@ -29,7 +29,7 @@ program = new_program()
 @program.command()
 def models(
     search: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="Only models whose name has this in it.", show_default=False)
+        str, typer.Argument(metavar="TEXT", help="Only models whose name has this in it.", show_default=False)
     ] = "",
     provider: Annotated[str | None, typer.Option(metavar="NAME", help="Only those of one provider.")] = None,
     config: ConfigFile = None,
@@ -89,9 +89,7 @@ def _row(model: Listed) -> dict[str, object]:
         "model": model.model,
         "context_window": model.context_window,
         "dollars_per_million": None if price is None else _rates(price.steps[0].rates),
-        "dollars_per_million_above": {}
-        if price is None
-        else {step.above: _rates(step.rates) for step in price.steps[1:]},
+        "dearer": [] if price is None else [{"above": step.above} | _rates(step.rates) for step in price.steps[1:]],
     }
 
 

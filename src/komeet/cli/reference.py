@@ -40,7 +40,7 @@ def _section(title: str, command: Any) -> str:
 
 
 def _row(parameter: Any) -> str:
-    value = (parameter.metavar or "").strip("[]")
+    value = parameter.metavar
     if parameter.param_type_name == "argument":
         names = f"`{value}`"
     else:

@@ -42,16 +42,15 @@ def serve(
     """Start Komeet."""
     setup = read(config, data_dir)
     configure(setup.config.log.level, setup.config.log.format)
-    listener = _listen(host or setup.config.server.host, setup.config.server.port if port is None else port)
-    from komeet import app  # noqa: PLC0415 - most commands need none of it
+    with _listen(host or setup.config.server.host, setup.config.server.port if port is None else port) as listener:
+        from komeet import app  # noqa: PLC0415 - most commands need none of it
 
-    try:
-        gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
-    except StoreError as error:
-        fail(str(error))
-
-    with contextlib.suppress(KeyboardInterrupt):
-        app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway))
+        try:
+            gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
+        except StoreError as error:
+            fail(str(error))
+        with contextlib.suppress(KeyboardInterrupt):
+            app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway))
     console().print("Stopped; everything is settled.")
 
 

@@ -25,21 +25,24 @@ class Setup(Struct, frozen=True, kw_only=True):
 
 def read(config_file: Path | None, data_dir: Path | None) -> Setup:
     """Read the configuration; a mistake ends the command with its path."""
+    config = _config(config_file)
     try:
-        config = parse("", {}) if config_file is None else load(config_file, os.environ)
         found = find(config, os.environ)
     except ConfigError as error:
-        fail(str(error))
+        fail(str(error) if config_file is None else f"{config_file}: {error}")
     return Setup(config=config, config_file=config_file, data_dir=_place(config, data_dir), found=found)
 
 
 def where(config_file: Path | None, data_dir: Path | None) -> Path:
     """Return the data directory, without asking which providers there are."""
+    return _place(_config(config_file), data_dir)
+
+
+def _config(file: Path | None) -> Config:
     try:
-        config = parse("", {}) if config_file is None else load(config_file, os.environ)
+        return parse("", {}) if file is None else load(file, os.environ)
     except ConfigError as error:
         fail(str(error))
-    return _place(config, data_dir)
 
 
 def _place(config: Config, data_dir: Path | None) -> Path:

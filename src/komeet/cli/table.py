@@ -86,12 +86,15 @@ def _natural(column: Column, cells: list[str]) -> int:
 def _widths(columns: Sequence[Column], cells: Sequence[list[str]], width: int) -> list[int]:
     """Narrow the widest text, cell by cell, until the line fits or nothing is left to narrow."""
     widths = [_natural(column, texts) for column, texts in zip(columns, cells, strict=True)]
-    least = [max(_NARROWEST, cell_len(column.name)) for column in columns]
-    for _ in range(max(0, sum(widths) + len(_GAP) * (len(widths) - 1) - width)):
-        places = [place for place, column in enumerate(columns) if not column.number and widths[place] > least[place]]
-        if not places:
-            break
-        widths[max(places, key=lambda place: widths[place])] -= 1
+    floors = [_least(column, texts) for column, texts in zip(columns, cells, strict=True)]
+    for floor in (floors, [min(_NARROWEST, least) for least in floors]):
+        for _ in range(max(0, sum(widths) + len(_GAP) * (len(widths) - 1) - width)):
+            places = [
+                place for place, column in enumerate(columns) if not column.number and widths[place] > floor[place]
+            ]
+            if not places:
+                break
+            widths[max(places, key=lambda place: widths[place])] -= 1
     return widths
 
 

@@ -76,7 +76,7 @@ def _cells(row: UsageRow) -> tuple[str, ...]:
     notes = {
         "estimated": row.estimated,
         "unpriced": row.unpriced,
-        "orphans": row.orphans,
+        "orphan" if row.orphans == 1 else "orphans": row.orphans,
         "void": row.voided,
     }
     return (

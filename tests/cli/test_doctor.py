@@ -1,0 +1,80 @@
+"""`komeet doctor`: what is configured, what is missing, and what would answer; and no secret."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Komeet, Said
+
+from komeet.cli import doctor as module
+from komeet.providers import registry
+
+CANARY = "sk-canary-0123456789"
+
+
+def topics(said: Said) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for finding in said.json["findings"]:
+        found.setdefault(finding["topic"], []).append(finding)
+    return found
+
+
+def test_a_fresh_machine(komeet: Komeet) -> None:
+    said = komeet("doctor", "--json")
+    assert said.status == 0
+    found = topics(said)
+    assert found["keys"][0]["state"] == "note"
+    assert "komeet key create" in found["keys"][0]["text"]
+    assert found["embedded"][0]["state"] == "ok"
+    assert {"topic": "answers", "state": "ok", "text": "smollm2-135m: local"} in found["answers"]
+    assert str(komeet.data_dir) in found["data"][0]["text"]
+    assert not (komeet.data_dir / "komeet.db").exists()
+
+
+def test_every_provider_that_is_missing_is_named_with_its_variables(komeet: Komeet) -> None:
+    missing = {one["provider"]: one["variables"] for one in komeet("doctor", "--json").json["missing"]}
+    rows = {row.name: row for row in registry.load().values() if not row.embedded}
+    assert set(missing) == set(rows)
+    assert missing["openai"] == ["OPENAI_API_KEY"]
+    assert missing["ollama"] == ["OLLAMA_HOST"]
+    said = komeet("doctor")
+    assert all(variables[0] in said.out for variables in missing.values())
+    assert sum("missing" in line for line in said.lines) == 1
+
+
+@pytest.mark.parametrize("provider", [row.name for row in registry.load().values() if not row.embedded])
+def test_the_first_variable_of_a_missing_provider_configures_it(komeet: Komeet, provider: str) -> None:
+    row = registry.load()[provider]
+    (variable, *_) = module.variables(row)
+    value = "http://127.0.0.1:1/v1" if variable in (*row.base_url_env, *row.host_env) else CANARY
+    said = komeet("doctor", "--json", env={variable: value})
+    assert said.status == 0
+    assert any(finding["text"].startswith(f"{provider}: ") for finding in topics(said)["providers"])
+    assert provider not in {one["provider"] for one in said.json["missing"]}
+    assert CANARY not in said.out + said.err
+
+
+def test_a_file_says_which_providers_there_are(komeet: Komeet, tmp_path: Path) -> None:
+    file = tmp_path / "komeet.yaml"
+    file.write_text("providers: [{name: box, base_url: 'http://127.0.0.1:9/v1'}]\nembedded: {enabled: false}\n")
+    said = komeet("doctor", "--json", "--config", str(file), env={"OPENAI_API_KEY": CANARY})
+    found = topics(said)
+    assert said.json["missing"] == []
+    assert [one["text"] for one in found["providers"]] == [
+        "box: http://127.0.0.1:9/v1, no key, asked by `box/MODEL`",
+    ]
+    assert found["config"][0]["text"] == str(file)
+    assert found["embedded"][0]["text"] == "switched off by the configuration"
+
+
+def test_what_has_to_be_put_right_ends_with_status_1(komeet: Komeet) -> None:
+    komeet.data_dir.mkdir()
+    (komeet.data_dir / "komeet.db").write_bytes(b"this is no database" * 500)
+    said = komeet("doctor")
+    assert said.status == 1
+    assert "✗ keys" in said.out
+    assert "Traceback" not in said.out + said.err
+
+
+def test_it_says_where_it_looked_for_the_server(komeet: Komeet) -> None:
+    assert "http://127.0.0.1:9" in topics(komeet("doctor", "--json", "--port", "9"))["server"][0]["text"]
