@@ -75,6 +75,15 @@ def test_invented_models_do_not_make_series_without_end() -> None:
     assert len(read) < 6_000
 
 
+def test_invented_parameters_do_not_make_series_without_end() -> None:
+    metrics = Metrics()
+    for number in range(500):
+        metrics.ended(call(losses=("temperature", f"invented-{number}")))
+    assert value(metrics, "komeet_losses_total", {"parameter": "temperature"}) == 500
+    assert value(metrics, "komeet_losses_total", {"parameter": "other"}) == 500 - 99
+    assert sum(name == "komeet_losses_total" for name, _ in samples(metrics)) == 101
+
+
 def test_a_call_that_nobody_answered_keeps_the_name_it_asked_for_out() -> None:
     metrics = Metrics()
     for number in range(10):

@@ -15,6 +15,9 @@ from komeet.canonical.record import CallRecord
 
 _MOST_SERIES = 1000
 """Pairs of provider and model that are kept apart: models are named by callers. What comes after counts as `other`."""
+_MOST_LOSSES = 100
+"""Parameters that are kept apart: some models are sent none but those that they know, and callers name the rest."""
+_OTHER = "other"
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 
@@ -42,13 +45,14 @@ class Metrics:
         self._first = Histogram("komeet_first_token_seconds", "From the first byte of a call to its first content",
                                 ("provider",), buckets=_SECONDS, registry=registry)  # fmt: skip
         self._pairs: set[tuple[str, str]] = set()
+        self._lost: set[str] = set()
 
     def ended(self, record: CallRecord) -> None:
         """Count one call."""
         pair = (record.provider, record.model_asked if record.provider else "")
         if pair not in self._pairs:
             if len(self._pairs) >= _MOST_SERIES:
-                pair = (record.provider, "other")
+                pair = (record.provider, _OTHER)
             self._pairs.add(pair)
         self._calls.labels(*pair, str(record.status)).inc()
         for name in _CLASSES:
@@ -62,10 +66,16 @@ class Metrics:
         if record.unpriced:
             self._unpriced.labels(*pair).inc()
         for path in record.losses:
-            self._losses.labels(path).inc()
+            self._losses.labels(self._loss(path)).inc()
         self._latency.labels(record.provider).observe(record.latency_us / 1e6)
         if record.first_token_us is not None:
             self._first.labels(record.provider).observe(record.first_token_us / 1e6)
+
+    def _loss(self, path: str) -> str:
+        if path not in self._lost and len(self._lost) >= _MOST_LOSSES:
+            return _OTHER
+        self._lost.add(path)
+        return path
 
     def watch(self, gauges: Mapping[str, tuple[str, Callable[[], float]]]) -> None:
         """Show values that are read when somebody asks: name → (text, reader)."""
