@@ -45,12 +45,13 @@ class Models:
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
         name = unquote(request.path.removeprefix(PATH + "/"))
         candidate = self._ports.directory.resolve(name)
-        if not key.allows(name, *candidate.names):
+        if not key.allows(*candidate.names):
             raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
         listed = Listed(
             id=name,
             provider=candidate.provider.name,
             model=candidate.model,
+            names=candidate.names,
             context_window=candidate.context_window,
             price=candidate.price,
         )
@@ -65,7 +66,7 @@ class Models:
 
 
 def _may_use(key: Key, listed: Listed) -> bool:
-    return key.allows(listed.id, listed.model, f"{listed.provider}/{listed.model}")
+    return key.allows(*listed.names)
 
 
 def _model(listed: Listed) -> Model:

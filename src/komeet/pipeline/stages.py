@@ -42,7 +42,7 @@ async def choose(call: Call, ports: Ports) -> None:
     asked = call.known_envelope.model
     candidate = ports.directory.resolve(asked)
     key = call.known_key
-    if not key.allows(asked, *candidate.names):
+    if not key.allows(*candidate.names):
         raise NotAllowed(
             f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
             param="model",

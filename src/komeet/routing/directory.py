@@ -1,7 +1,7 @@
 """From the name of a model to who can answer for it: an immutable snapshot of providers, prices and profiles."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Generic, Protocol, TypeVar
 
@@ -13,6 +13,8 @@ from komeet.core.clock import Clock
 from komeet.core.errors import ModelNotFound
 
 _REMEMBERED = 4096
+_LONGEST = 256
+"""Characters of a model's name."""
 _DAY_MS = 86_400_000
 
 
@@ -47,6 +49,8 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
     provider: P
     model: str
     """As this provider is asked for it."""
+    names: tuple[str, ...]
+    """The names under which a key may be allowed it."""
     profile: Profile
     price: ModelPrice | None
     """None: nobody knows."""
@@ -56,11 +60,6 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
         """Tokens of input and output together, where anybody says."""
         return self.profile.context_window or (None if self.price is None else self.price.context_window)
 
-    @property
-    def names(self) -> tuple[str, str]:
-        """The names under which a key may be allowed it."""
-        return self.model, f"{self.provider.name}/{self.model}"
-
 
 class Listed(Struct, frozen=True, kw_only=True):
     """A line of the list of models."""
@@ -69,6 +68,8 @@ class Listed(Struct, frozen=True, kw_only=True):
     """The shortest name that leads there."""
     provider: str
     model: str
+    names: tuple[str, ...]
+    """The names under which a key may be allowed it."""
     context_window: int | None
     price: ModelPrice | None
 
@@ -111,8 +112,11 @@ class Directory(Generic[P]):
         self._profiles = profiles
         self._clock = clock
         self._resolved: dict[str, Candidate[P]] = {}
+        self._listed: tuple[Listed, ...] | None = None
+        self._similar: dict[str, list[str]] = {}
+        """The ids of the list, by what those have in common that can be taken for each other."""
         self._until = 0
-        """Unix milliseconds at which a price may change, and what was resolved is forgotten."""
+        """Unix milliseconds at which a price may change, and what was found is forgotten."""
 
     @property
     def providers(self) -> Sequence[P]:
@@ -120,19 +124,40 @@ class Directory(Generic[P]):
         return self._by_rank
 
     def resolve(self, name: str) -> Candidate[P]:
-        """Return who answers for `name`: `provider/model`, or a bare model that a provider is known to offer.
+        """Return who answers for `name`.
+
+        `provider/model` names a provider. A bare name is asked of the first of: those who are known to offer it, by
+        their rank; the maker that the name tells, since it may be newer than the price book; those whose models nobody
+        knows, by their rank.
 
         Raises:
             ModelNotFound: nobody does; says what would help.
         """
-        now = self._clock.unix_ms()
-        if now >= self._until or len(self._resolved) >= _REMEMBERED:
-            self._resolved.clear()
-            self._until = self._next_change(now)
+        self._forget_old()
         found = self._resolved.get(name)
         if found is None:
-            found = self._resolved[name] = self._resolve(name)
+            found = self._resolve(name)
+            if len(self._resolved) >= _REMEMBERED:
+                self._resolved.clear()
+            self._resolved[name] = found
         return found
+
+    def listing(self) -> Sequence[Listed]:
+        """List every model that is known to be offered, each once, by the shortest name that leads to it."""
+        self._forget_old()
+        if self._listed is None:
+            self._listed = tuple({listed.id: listed for listed in self._list()}.values())
+            self._similar = {}
+            for listed in self._listed:
+                self._similar.setdefault(_start(listed.id), []).append(listed.id)
+        return self._listed
+
+    def _forget_old(self) -> None:
+        now = self._clock.unix_ms()
+        if now >= self._until:
+            self._resolved.clear()
+            self._listed = None
+            self._until = self._next_change(now)
 
     def _next_change(self, now: int) -> int:
         prices = {provider.price_id for provider in self._by_rank if provider.price_id is not None}
@@ -140,33 +165,57 @@ class Directory(Generic[P]):
         return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
     def _resolve(self, name: str) -> Candidate[P]:
-        prefix, slash, rest = name.partition("/")
-        if slash and rest and prefix in self._providers:
+        prefix, _, rest = name.partition("/")
+        if len(name) > _LONGEST or not _is_plain(name) or not _is_plain(rest):
+            # What a provider makes of such a name is not what was priced and allowed here.
+            shown = name[:_LONGEST].encode("unicode_escape").decode("ascii")
+            raise ModelNotFound(
+                f"No model is called `{shown}`: names have at most {_LONGEST} characters, and no space around them.",
+                param="model",
+            )
+        if rest and prefix in self._providers:
             return self._candidate(self._providers[prefix], rest)
-        for provider in self._by_rank:
-            if self._offers(provider, name):
-                return self._candidate(provider, name)
-        # Newer than the price book, and its name says who makes it: the provider knows whether it exists.
-        maker = self._book.owner(name)
-        for provider in self._by_rank:
-            if maker is not None and provider.price_id == maker and provider.models is None:
-                return self._candidate(provider, name)
-        raise ModelNotFound(self._missing(name), param="model")
+        provider = self._knower(name) or self._maker(name) or self._taker()
+        if provider is None:
+            raise ModelNotFound(self._missing(name), param="model")
+        return self._candidate(provider, name)
 
-    def _offers(self, provider: P, model: str) -> bool:
+    def _knower(self, model: str) -> P | None:
+        return next((provider for provider in self._by_rank if self._knows(provider, model)), None)
+
+    def _knows(self, provider: P, model: str) -> bool:
         if provider.models is not None:
             return any(fnmatchcase(model, pattern) for pattern in provider.models)
-        if provider.price_id is not None:
-            return self._price(provider, model) is not None
-        return True
+        return provider.price_id is not None and self._price(provider, model) is not None
+
+    def _maker(self, model: str) -> P | None:
+        maker = self._book.owner(model)
+        if maker is None:
+            return None
+        own = (one for one in self._by_rank if one.models is None and maker in (one.price_id, one.name))
+        return next(own, None)
+
+    def _taker(self) -> P | None:
+        return next((one for one in self._by_rank if one.models is None and one.price_id is None), None)
 
     def _candidate(self, provider: P, model: str) -> Candidate[P]:
         return Candidate(
             provider=provider,
             model=model,
+            names=self._names(provider, model),
             profile=self._profiles.find(provider.family, model),
             price=self._price(provider, model),
         )
+
+    def _names(self, provider: P, model: str) -> tuple[str, ...]:
+        """Return what the model goes by; where its own name begins as another provider's would, it is not used bare."""
+        full = f"{provider.name}/{model}"
+        return (full,) if self._is_taken(model) else (model, full)
+
+    def _is_taken(self, model: str) -> bool:
+        """Whether the name of a model says, to whoever reads it, that it is of a provider that there is."""
+        prefix, slash, _ = model.partition("/")
+        return bool(slash) and prefix in self._providers
 
     def _price(self, provider: P, model: str) -> ModelPrice | None:
         if provider.free:
@@ -181,7 +230,8 @@ class Directory(Generic[P]):
                 f"The model `{name}` is not available: no provider is configured."
                 " Set OPENAI_API_KEY, or see `komeet doctor`."
             )
-        close = difflib.get_close_matches(name, [listed.id for listed in self.listing()], n=1)
+        self.listing()
+        close = difflib.get_close_matches(name, self._similar.get(_start(name), ()), n=1)
         hint = f" Did you mean `{close[0]}`?" if close else ""
         providers = ", ".join(provider.name for provider in self._by_rank)
         return (
@@ -189,25 +239,19 @@ class Directory(Generic[P]):
             " GET /v1/models lists what is available; `provider/model` names a provider."
         )
 
-    def listing(self) -> list[Listed]:
-        """List every model that is known to be offered, each once, by the shortest name that leads to it."""
-        found: list[Listed] = []
-        taken: set[str] = set()
+    def _list(self) -> Iterator[Listed]:
         for provider in self._by_rank:
             for model in self._known(provider):
-                bare = model not in taken and model.partition("/")[0] not in self._providers
-                taken.add(model)
+                bare = not self._is_taken(model) and self._knower(model) is provider
                 candidate = self._candidate(provider, model)
-                found.append(
-                    Listed(
-                        id=model if bare else f"{provider.name}/{model}",
-                        provider=provider.name,
-                        model=model,
-                        context_window=candidate.context_window,
-                        price=candidate.price,
-                    )
+                yield Listed(
+                    id=model if bare else f"{provider.name}/{model}",
+                    provider=provider.name,
+                    model=model,
+                    names=candidate.names,
+                    context_window=candidate.context_window,
+                    price=candidate.price,
                 )
-        return found
 
     def _known(self, provider: P) -> Sequence[str]:
         listed = self._book.models(provider.price_id) if provider.price_id is not None else ()
@@ -217,3 +261,12 @@ class Directory(Generic[P]):
         exact = [model for model in provider.models if not any(sign in model for sign in "*?[")]
         patterns = [model for model in provider.models if model not in exact]
         return [*exact, *(m for m in priced if m not in exact and any(fnmatchcase(m, p) for p in patterns))]
+
+
+def _is_plain(name: str) -> bool:
+    return name.isprintable() and name == name.strip()
+
+
+def _start(name: str) -> str:
+    """Return the first two letters of a model's own name: comparing a name with those alike, not with all, is quick."""
+    return name.rpartition("/")[2][:2].lower()
