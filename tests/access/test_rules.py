@@ -44,10 +44,41 @@ def test_models_are_allowed_by_pattern() -> None:
     assert not _key("openai/*").allows("gpt-5.2", "azure/gpt-5.2")
 
 
-def test_a_passed_on_connection_is_not_from_this_machine() -> None:
-    assert from_this_machine("127.0.0.1", {})
-    assert from_this_machine("::1", {})
-    assert not from_this_machine("10.0.0.1", {})
-    assert not from_this_machine("", {})
-    assert not from_this_machine("127.0.0.1", {b"x-forwarded-for": b"8.8.8.8"})
-    assert not from_this_machine("127.0.0.1", {b"forwarded": b"for=8.8.8.8"})
+HERE = {b"host": b"127.0.0.1:4000"}
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.9.9.9", "::1"])
+@pytest.mark.parametrize(
+    "host", [b"127.0.0.1:4000", b"127.0.0.1", b"LocalHost:4000", b"localhost", b"[::1]:4000", b"[::1]"]
+)
+def test_this_machine_is_who_connects_from_it_and_means_it(peer: str, host: bytes) -> None:
+    assert from_this_machine(peer, {b"host": host})
+
+
+@pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "", "localhost"])
+def test_another_machine_is_another_machine(peer: str) -> None:
+    assert not from_this_machine(peer, HERE)
+
+
+@pytest.mark.parametrize(
+    "field", [b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"]
+)
+def test_a_passed_on_connection_is_not_from_this_machine(field: bytes) -> None:
+    assert not from_this_machine("127.0.0.1", HERE | {field: b""})
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        b"evil.example:4000",
+        b"127.0.0.1.evil.example",
+        b"localhost.evil.example",
+        b"10.0.0.1:4000",
+        b"0.0.0.0",
+        b"[::2]",
+        b"",
+    ],
+)
+def test_a_web_page_whose_name_leads_here_is_not_this_machine(host: bytes) -> None:
+    assert not from_this_machine("127.0.0.1", {b"host": host})
+    assert not from_this_machine("127.0.0.1", {})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from ipaddress import ip_address
+from typing import Final
 
 
 class Access(StrEnum):
@@ -16,12 +17,32 @@ class Access(StrEnum):
     """A valid key."""
 
 
+_PASSED_ON: Final = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"}
+)
+"""Fields of a request that came through a proxy."""
+
+
 def from_this_machine(peer: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a connection comes from this machine and was not passed on by a proxy for somebody else."""
-    if b"x-forwarded-for" in headers or b"forwarded" in headers or b"x-real-ip" in headers:
+    """Whether a request comes from this machine, was not passed on by a proxy, and means this machine.
+
+    The last keeps web pages out: a browser on this machine sends the name of the page's own host, even where that name
+    has been made to lead here (DNS rebinding).
+    """
+    if not _PASSED_ON.isdisjoint(headers):
         return False
+    return _is_loopback(peer) and _is_here(headers.get(b"host", b"").decode("latin-1").lower())
+
+
+def _is_here(host: str) -> bool:
+    """Whether a `host` field names this machine as such."""
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name == "localhost" or _is_loopback(name)
+
+
+def _is_loopback(address: str) -> bool:
     try:
-        return ip_address(peer).is_loopback
+        return ip_address(address).is_loopback
     except ValueError:
         return False
 
