@@ -204,13 +204,14 @@ class FakeReply:
 
 
 class FakeKeys:
-    """One key, which is never in hand."""
+    """One key: in hand, or to be looked up."""
 
-    def __init__(self, key: Key) -> None:
+    def __init__(self, key: Key, *, in_hand: bool = False) -> None:
         self.key = key
+        self.in_hand = in_hand
 
     def known(self, digest: bytes) -> Key | None:
-        return None
+        return self.key if self.in_hand and digest == self.key.digest else None
 
     async def find(self, digest: bytes) -> Key | None:
         await Point("find")
@@ -279,6 +280,7 @@ class World:
     room: int | None = None
     stream_usage: StreamUsage = "ask"
     embedded: bool = False
+    models: tuple[str, ...] | None = None
     profile: Profile = field(default_factory=Profile)
     policy: Policy = field(default_factory=Policy)
     clock: ManualClock = field(default_factory=ManualClock)
@@ -306,6 +308,7 @@ class World:
             stream_usage=self.stream_usage,
             price_id="maker",
             embedded=self.embedded,
+            models=self.models,
         )
         self.ports = Ports(
             clock=self.clock,

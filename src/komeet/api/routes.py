@@ -47,8 +47,9 @@ class Table:
         for route in matching:
             if route.method == method:
                 return route
-        allowed = sorted({route.method for route in self.routes if not route.rest and route.path == path})
-        allowed += sorted({route.method for route in matching})
+        methods = {route.method for route in self.routes if not route.rest and route.path == path}
+        methods |= {route.method for route in matching}
+        allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
         if not allowed:
             raise UnknownPath(
                 f"Unknown request URL: {request.method} {path[:200]}. The API starts at /v1; see the docs."
