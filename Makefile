@@ -35,6 +35,7 @@ bench: sync ## overhead beside nginx: CPU, latency, memory; prints ratios (needs
 docs: sync ## write the pages that are made from the code
 	@$(RUN) python -m komeet.config.reference > docs/configuration.md
 	@$(RUN) python -m komeet.cli.reference > docs/cli.md
+	@$(RUN) python -m komeet.cli.provider_reference > docs/providers.md
 
 # The steps of `check`; each runs alone too.
 

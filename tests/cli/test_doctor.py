@@ -78,3 +78,13 @@ def test_what_has_to_be_put_right_ends_with_status_1(komeet: Komeet) -> None:
 
 def test_it_says_where_it_looked_for_the_server(komeet: Komeet) -> None:
     assert "http://127.0.0.1:9" in topics(komeet("doctor", "--json", "--port", "9"))["server"][0]["text"]
+
+
+def test_an_address_in_the_clear_is_noted(komeet: Komeet, tmp_path: Path) -> None:
+    file = tmp_path / "komeet.yaml"
+    near = "{name: near, base_url: 'http://127.0.0.1:9/v1'}"
+    far = "{name: far, base_url: 'http://box.example:9/v1', allow_http: true}"
+    file.write_text(f"providers: [{near}, {far}]\n")
+    notes = {one["text"]: one["state"] for one in topics(komeet("doctor", "--json", "-c", str(file)))["providers"]}
+    assert list(notes.values()) == ["ok", "note"]
+    assert all(("in the clear" in text) is text.startswith("far: ") for text in notes)

@@ -1,5 +1,6 @@
 """`komeet serve`: it says where it listens and what to paste; what keeps it from starting is said in one line."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -15,13 +16,16 @@ import pytest
 from tests.cli.conftest import Komeet
 
 from komeet.core.clock import SystemClock
+from komeet.core.money import Nano
+from komeet.ledger.port import Hold
 from komeet.store.database import Store
+from komeet.store.keys import create_key
 
 SCRIPT = Path(sys.executable).with_name("komeet")
 
 
 @contextmanager
-def serving(*command: str, cwd: Path, env: Mapping[str, str]) -> Generator[str]:
+def serving(*command: str, cwd: Path, env: Mapping[str, str], stop: signal.Signals = signal.SIGINT) -> Generator[str]:
     """Run `komeet serve` until it has said what there is to paste; give what it said, and stop it."""
     server = subprocess.Popen(
         [*command, "serve", "--port", "0"],
@@ -42,7 +46,7 @@ def serving(*command: str, cwd: Path, env: Mapping[str, str]) -> Generator[str]:
         assert "    -d " in said, server.stderr.read()
         yield said
     finally:
-        server.send_signal(signal.SIGINT)
+        server.send_signal(stop)
         rest = server.stdout.read()
         status = server.wait(30)
         server.stdout.close()
@@ -90,6 +94,36 @@ def test_what_is_shown_can_be_pasted_into_another_terminal(tmp_path: Path, how: 
         assert '"gpt-5.2"' in done.stdout
         assert "Providers: openai, local" in said
         assert "sk-canary" not in said
+
+
+def test_it_ends_in_good_order_on_sigterm_too(tmp_path: Path) -> None:
+    env = {"KOMEET_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    with serving(sys.executable, "-m", "komeet", cwd=tmp_path, env=env, stop=signal.SIGTERM) as said:
+        assert "Providers: local" in said
+
+
+def test_calls_that_a_crash_left_open_are_said(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    store = Store.open(data_dir, SystemClock())
+    key, _ = create_key(store.files.ledger, SystemClock(), name="app")
+    hold = Hold(
+        attempt_id="1",
+        request_id="req",
+        key_id=key.id,
+        accounts=(key.account,),
+        provider="openai",
+        model="gpt-5.2",
+        model_asked="gpt-5.2",
+        amount=Nano(1),
+        held_at=0,
+    )
+    asyncio.run(store.ledger.hold(hold))
+    store.close()
+    env = {"KOMEET_DATA_DIR": str(data_dir), "HOME": str(tmp_path)}
+    with serving(sys.executable, "-m", "komeet", cwd=tmp_path, env=env) as said:
+        assert "1 call was under way when Komeet last ended; its hold stays (an orphan)." in said
+    with serving(sys.executable, "-m", "komeet", cwd=tmp_path, env=env) as said:
+        assert "under way" not in said
 
 
 def test_a_port_that_is_taken(komeet: Komeet) -> None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from komeet import __version__
 from komeet.catalog.book import book_version
-from komeet.cli.client import base_url, is_up
+from komeet.cli.client import base_url, is_local, is_up
 from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, print_json, wrap
 from komeet.cli.setup import Setup, existing_files, read
@@ -140,9 +140,11 @@ def _providers(setup: Setup, listed: Sequence[Listed]) -> Iterator[Finding]:
         count = sum(model.provider == provider.name for model in listed)
         models = f"{count:,} models known" if count else f"asked by `{provider.name}/MODEL`"
         key = "" if provider.credential else ", no key"
-        yield Finding(
-            "providers", "ok", f"{provider.name}: {_address(provider.origin, provider.prefix)}{key}, {models}"
-        )
+        text = f"{provider.name}: {_address(provider.origin, provider.prefix)}{key}, {models}"
+        if provider.origin.scheme == "http" and not is_local(provider.origin.host):
+            yield Finding("providers", "note", f"{text}; what is sent there goes in the clear")
+        else:
+            yield Finding("providers", "ok", text)
 
 
 def _address(origin: Origin, prefix: str) -> str:

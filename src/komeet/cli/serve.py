@@ -5,6 +5,7 @@ import errno
 import os
 import shlex
 import shutil
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -49,9 +50,15 @@ def serve(
             gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
         except StoreError as error:
             fail(str(error))
+        signal.signal(signal.SIGTERM, _interrupt)
         with contextlib.suppress(KeyboardInterrupt):
             app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway))
     console().print("Stopped; everything is settled.")
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End as Ctrl-C does; while the server runs the signal is its own, and comes here once everything is settled."""
+    raise KeyboardInterrupt
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -76,7 +83,7 @@ def _greet(setup: Setup, listener: socket.socket, gateway: "Gateway") -> None:
     names = [provider.name for provider in setup.found.providers]
     say(f"Providers: {escape(', '.join(names) or 'none')}  [dim](`{command} doctor` says which there could be)[/dim]")
     if gateway.orphans:
-        say(f"[yellow]{_calls(gateway.orphans)} under way when Komeet last ended; their holds stay (orphans).[/yellow]")
+        say(f"[yellow]{_under_way(gateway.orphans)}[/yellow]")
     say(f"""
 A key, then a first call (in another terminal):
 
@@ -88,8 +95,10 @@ A key, then a first call (in another terminal):
 """)
 
 
-def _calls(count: int) -> str:
-    return "1 call was" if count == 1 else f"{count:,} calls were"
+def _under_way(count: int) -> str:
+    if count == 1:
+        return "1 call was under way when Komeet last ended; its hold stays (an orphan)."
+    return f"{count:,} calls were under way when Komeet last ended; their holds stay (orphans)."
 
 
 def _example(gateway: "Gateway", providers: Sequence[str]) -> str:

@@ -1,0 +1,129 @@
+"""Writes the page about providers from their registry: `python -m komeet.cli.provider_reference`."""
+
+import sys
+
+from komeet.providers.registry import Row, load
+
+_HEAD = """# Providers
+
+<!-- Written by `make docs` from src/komeet/cli/provider_reference.py and src/komeet/providers/registry.toml. -->
+
+A provider is an address that speaks OpenAI's Chat Completions, and a key for it. Without a configuration file, those
+are there whose variables are set in the environment of `komeet serve`; with a file that has `providers`, those that it
+lists, and no others. The embedded model is there either way. `komeet doctor` says who is there, and what would answer.
+
+## How a model is found
+
+- `openai/gpt-5.2` goes to the provider `openai`, and asks it for `gpt-5.2`. Any name may follow the slash: whether the
+  model exists is the provider's to say.
+- `gpt-5.2` goes to the first provider that is known to offer it: makers of models, then your own machines, then hosts,
+  then aggregators. What a provider offers is the price book's list of its models, or `models` of the configuration; one
+  with neither takes any name that nobody before it took.
+- A name that is newer than the price book goes to the provider whose models are called like that.
+
+`komeet models` lists what is known. A model without a known price is called all the same: the call is `unpriced`, and
+keys with a budget may not make it (nor anybody, with `ledger.unpriced: refuse`).
+
+## An address of your own
+
+```yaml
+providers:
+  - name: my-vllm                       # what stands before the slash
+    base_url: http://127.0.0.1:8000/v1  # where its API starts; to another machine: https, or allow_http: true
+    api_key: ${MY_VLLM_KEY:-}           # left out, or empty: calls carry no key
+    models: ["Qwen/*"]                  # bare names that it takes
+    stream_usage: ask                   # the default
+    headers: {X-Team: web}              # added to every call
+  - name: openai                        # a row of the table below: the rest is known
+  - name: corporate-openai
+    base_url: https://gateway.example.com/openai/v1
+    api_key: ${CORPORATE_KEY:-}
+    prices_of: openai                   # what it charges is what the price book says of `openai`
+```
+
+```sh
+komeet config check komeet.yaml
+make serve ARGS="--config komeet.yaml"
+```
+
+A row of the table may be given another `base_url` too: a proxy, a region, a private deployment. In a file, it keeps the
+row's prices. Found in the environment (`OPENAI_BASE_URL`), an address on another host has none: nobody knows what is
+charged there. Every option is in [Configuration](configuration.md#providers).
+
+`stream_usage` says how the tokens of a stream become known:
+
+| value | meaning |
+| --- | --- |
+| `ask` | it reports them when `stream_options` asks; if it refuses that with 400, it is asked again without |
+| `always` | it reports them without being asked |
+| `never` | it does not: they are counted here, and the call is marked `estimated` |
+
+## Those that are known
+
+The first variable that is set counts. *Prices*: whether the price book has them.
+
+"""
+
+_FOOT = """
+## A new row
+
+A provider that speaks a format that Komeet knows is one table in `src/komeet/providers/registry.toml`, made from its
+published documentation, and no code:
+
+```toml
+[[provider]] # where a fact comes from, if not from the page in `docs`
+name = "example"
+title = "Example"
+base_url = "https://api.example.com/v1"
+format = "openai_chat"
+family = "example"
+key_env = ["EXAMPLE_API_KEY"]
+stream_usage = "ask"
+rank = 30
+docs = "https://docs.example.com"
+```
+
+| field | meaning |
+| --- | --- |
+| `name`, `title` | what stands before the slash; what people call it |
+| `base_url` | where its API starts; the format's paths (`/chat/completions`) follow |
+| `format` | the wire format: `openai_chat` |
+| `family` | whose lines of `catalog/profiles.toml` say what its models take; who understands its opaque parts |
+| `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one |
+| `key_env` | variables that may hold the key |
+| `base_url_env`, `host_env` | variables that replace the address, or only its host and port |
+| `price_id` | its name in the price book; left out: what it charges is not known |
+| `free` | its tokens cost nothing: it runs on the operator's own machine |
+| `stream_usage` | `ask`, `always` or `never`, as above |
+| `rank` | who is asked first for a bare name: makers 10, own machines 20, hosts 30, aggregators 50 |
+| `prefixed` | its model ids are `vendor/model` |
+| `models` | the models that it offers, where that is a fixed list |
+| `headers` | sent with every call |
+| `embedded` | it is the process of the embedded model |
+| `docs` | the page that the row is made from |
+
+`make docs` puts it into the table above, and `make test` checks the row. What a model takes differently (a renamed
+limit, parameters that it refuses) is a line in `src/komeet/catalog/profiles.toml`.
+"""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    rows = [row for row in load().values() if not row.embedded]
+    lines = [
+        "| name | provider | variables | address | prices | usage on streams |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    return _HEAD + "\n".join([*lines, *map(_line, rows)]) + "\n" + _FOOT
+
+
+def _line(row: Row) -> str:
+    variables = ", ".join(f"`{name}`" for name in (*row.host_env, *row.base_url_env, *row.key_env))
+    prices = "free" if row.free else "–" if row.price_id is None else "yes"
+    return (
+        f"| `{row.name}` | [{row.title}]({row.docs}) | {variables} | `{row.base_url}` | {prices} | {row.stream_usage} |"
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
