@@ -3,10 +3,11 @@
 import asyncio
 import gc
 import logging
+import math
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,13 +60,19 @@ class Gateway:
 
         Raises:
             StoreError: it cannot be used; the message says why and what to do.
+            ConfigError: the installed prices cannot be read.
         """
         self._config: Final = config
         self._clock: Final = SystemClock()
         self._store: Final = Store.open(data_dir, self._clock, durability=config.ledger.durability)
+        try:
+            self.directory: Final = directory(data_dir, providers)
+            self.directory.listing()  # so that the first who asks for it, or mistypes a name, keeps nobody waiting
+        except BaseException:
+            self._store.close()
+            raise
         self._tasks: Final = Tasks()
         self._metrics: Final = Metrics()
-        self.directory: Final = directory(data_dir, providers)
         self._embedded: Final = (
             EmbeddedModel(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
             if config.embedded.enabled
@@ -118,21 +125,26 @@ class Gateway:
         )
         return Serving(handle=application.handle, refuse=application.refusal, clock=self._clock, limits=limits)
 
-    async def stop(self) -> None:
-        """Let what still runs end, settle everything, close everything."""
-        if self._embedded is not None:
-            await self._embedded.close()
-        await self._store.keys.stop()
-        await self._tasks.drain(self._config.server.drain_seconds)
-        await self._client.aclose()
-        await asyncio.to_thread(self._store.close)
+    async def stop(self, patience: float = 5.0) -> None:
+        """Settle everything, close everything: each part whatever becomes of the others, and the ledger last.
+
+        Args:
+            patience: seconds that work behind calls (counting tokens) may still take.
+        """
+        async with AsyncExitStack() as ending:  # what is named last ends first
+            ending.push_async_callback(asyncio.to_thread, self._store.close)
+            ending.push_async_callback(self._client.aclose)
+            ending.push_async_callback(self._tasks.drain, patience)
+            ending.push_async_callback(self._store.keys.stop)
+            if self._embedded is not None:
+                ending.push_async_callback(self._embedded.close)
 
     def _missing(self) -> dict[str, str]:
         return {"ledger": "it cannot be written"} if self._store.ledger.failing else {}
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens."""
+    """Says when it listens, and stops the gateway also when it is made to stop at once."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -142,6 +154,14 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # uvicorn would leave now, with calls under way: what they cost would never be known.
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
 
 
 _Message = MutableMapping[str, Any]
@@ -192,7 +212,7 @@ def _server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -> u
         scope["state"][STATE_KEY] = await gateway.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await gateway.stop()
+        await gateway.stop(1.0 if server.force_exit else 5.0)
         await send({"type": "lifespan.shutdown.complete"})
 
     settings = uvicorn.Config(
@@ -202,7 +222,8 @@ def _server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -> u
         lifespan="on",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=round(config.server.drain_seconds),
+        timeout_graceful_shutdown=math.ceil(config.server.drain_seconds),
         backlog=2048,
     )
-    return _Server(settings, on_ready)
+    server = _Server(settings, on_ready)
+    return server
