@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from komeet.core.clock import SystemClock
+from komeet.store.keys import create_key
 from tests.whole.gateway import Gateway, komeet
 from tests.whole.upstream import Upstream, whole
 
@@ -118,8 +120,8 @@ def test_a_revoked_key_is_refused_within_a_second(gateway: Gateway, upstream: Up
 
 
 def test_an_expired_key_is_refused(gateway: Gateway, upstream: Upstream) -> None:
-    key = gateway.create_key("expired", "--expires", "2020-01-01")
-    answer = gateway.chat(key)
+    _, key = create_key(gateway.files.ledger, SystemClock(), name="expired", expires_at=1)
+    answer = gateway.chat(key.reveal())
     assert answer.status == 401
     assert "expired" in answer.error["message"]
 
@@ -196,6 +198,8 @@ def test_the_provider_s_refusal_is_handed_on_and_costs_nothing(gateway: Gateway,
 def nothing_was_charged_but_the_good_calls(gateway: Gateway) -> Iterator[None]:
     """At the end: every settled call is one that the provider answered with success."""
     yield
-    total = gateway.total()
+    end = time.monotonic() + 20
+    while (total := gateway.total()).held and time.monotonic() < end:
+        time.sleep(0.01)
     assert total.held == 0
     assert total.orphans == 0
