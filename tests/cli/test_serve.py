@@ -102,6 +102,16 @@ def test_it_ends_in_good_order_on_sigterm_too(tmp_path: Path) -> None:
         assert "Providers: local" in said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is one loopback address")
+def test_it_listens_on_one_address_of_this_machine_unless_told_otherwise(tmp_path: Path) -> None:
+    env = {"KOMEET_DATA_DIR": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    with serving(sys.executable, "-m", "komeet", cwd=tmp_path, env=env) as said:
+        (port,) = re.findall(r"listens on http://127\.0\.0\.1:(\d+)/v1 ", said)
+        socket.create_connection(("127.0.0.1", int(port))).close()
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.2", int(port)))
+
+
 def test_calls_that_a_crash_left_open_are_said(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     store = Store.open(data_dir, SystemClock())

@@ -119,7 +119,7 @@ def test_every_test_that_the_threat_model_names_exists(root: Path, trees: Mappin
             assert name in functions, f"{path}::{name}"
 
 
-UNHELD = 23
+UNHELD = 0
 """Threats whose mitigation no test holds yet: the number may only go down."""
 
 

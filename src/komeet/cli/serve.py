@@ -50,15 +50,10 @@ def serve(
             gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
         except StoreError as error:
             fail(str(error))
-        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # while the server runs, the signal is its own
         with contextlib.suppress(KeyboardInterrupt):
             app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway))
     console().print("Stopped; everything is settled.")
-
-
-def _interrupt(number: int, frame: object) -> None:
-    """End as Ctrl-C does; while the server runs the signal is its own, and comes here once everything is settled."""
-    raise KeyboardInterrupt
 
 
 def _listen(host: str, port: int) -> socket.socket:
