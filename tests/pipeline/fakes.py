@@ -164,6 +164,7 @@ class FakeReply:
         self.finished = False
         self.aborted = False
         self.pause: Callable[[], None] | None = None
+        self.resume: Callable[[], None] | None = None
 
     @property
     def sent(self) -> int:
@@ -194,7 +195,7 @@ class FakeReply:
         self.finished = self.aborted = True
 
     def on_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        self.pause = pause
+        self.pause, self.resume = pause, resume
 
     def _head(self, status: int, headers: Headers) -> None:
         self.started = True

@@ -96,3 +96,28 @@ def test_an_error_does_not_run_into_half_a_line(half: bytes, broken: KomeetError
     last = world.reply.body.split(b"\n\n")[-2]
     assert json.loads(last.removeprefix(b"data: "))["error"]
     assert world.reply.body.count(b'"error"') == 1
+
+
+def test_who_leaves_before_the_last_usage_pays_for_what_was_written() -> None:
+    early = event(choices=[], usage={"prompt_tokens": 3, "completion_tokens": 0, "total_tokens": 3})
+    world = stream(early, HELLO.replace(b'"stop"', b"null"), broken=CUT)
+    outcome = world.ledger.outcome()
+    assert (outcome.state, outcome.estimated, outcome.usage.output) == (State.SETTLED, True, 5)
+
+
+def test_a_caller_that_falls_behind_holds_the_provider_up() -> None:
+    world = stream(HELLO, DONE)
+    answer = world.fetcher.sendings[0].answer
+    assert answer is not None
+    assert world.reply.pause is not None
+    assert world.reply.resume is not None
+    world.reply.pause()
+    assert answer.paused
+    world.reply.resume()
+    assert not answer.paused
+
+
+def test_the_first_token_is_the_first_content() -> None:
+    role = event(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}])
+    assert stream(b": wait\n\n", role, DONE).records[0].first_token_us is None
+    assert stream(role, HELLO, DONE).records[0].first_token_us == 0

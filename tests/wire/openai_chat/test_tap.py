@@ -134,6 +134,18 @@ def test_a_line_that_was_cut_short_is_not_sent_on(cut: bytes) -> None:
     assert _run(HELLO + STOP + DONE + b"\n")[0] == HELLO + STOP + DONE + b"\n"
 
 
+def test_usage_that_was_reported_before_the_content_is_not_that_of_the_content() -> None:
+    """Else who leaves a provider that reports the prompt first pays for nothing that was written."""
+    early = _chunk(usage={"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9})
+    late = _chunk({"content": "more"}, usage={"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11})
+    assert _run(early)[2].usage == Usage(input=9)
+    assert _run(early + HELLO)[2].usage is None
+    assert _run(early + HELLO + STOP + DONE)[2].usage is None
+    assert _run(early + HELLO + late)[2].usage == Usage(input=9, output=2)
+    assert _run(early + HELLO + late + HELLO)[2].usage is None
+    assert _run(early + HELLO + late + HELLO + STOP + DONE)[2].usage == Usage(input=9, output=2)
+
+
 def test_the_last_usage_counts_and_nonsense_does_not() -> None:
     later = {"prompt_tokens": 3, "completion_tokens": 9, "total_tokens": 12}
     stream = _chunk({"content": "a"}, usage=USAGE) + _chunk(finish="stop", usage=later)

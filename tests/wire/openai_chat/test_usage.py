@@ -123,6 +123,7 @@ def test_dialects(reported: dict[str, object], usage: Usage) -> None:
         b'{"prompt_tokens":9,"total_tokens":3}',
         b'{"prompt_tokens":5,"completion_tokens":5,"total_tokens":-4}',
         b'{"prompt_tokens":5,"completion_tokens":1099511627777}',
+        b'{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}',
         b'{"prompt_tokens":"5","completion_tokens":5}',
         b'{"prompt_tokens":5.5,"completion_tokens":5}',
         b'{"prompt_tokens":true,"completion_tokens":5}',

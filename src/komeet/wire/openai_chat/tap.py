@@ -37,6 +37,7 @@ class ChatTap:
         "_pieces",
         "_splitter",
         "_started",
+        "_unmetered",
         "done",
         "error",
         "events",
@@ -54,6 +55,8 @@ class ChatTap:
         self._pieces: list[str] = []
         self._started: set[int] = set()
         self._finished: set[int] = set()
+        self._unmetered = False
+        """Whether the model has written since usage was last reported."""
         self.usage: Usage | None = None
         self.model = ""
         self.service_tier: str | None = None
@@ -98,6 +101,8 @@ class ChatTap:
             whole = event.data == _DONE or bool(members_of(event.data))
             rest = self._forwarded(rest) if whole else b""
         complete = self.error is None and (self.done or self.finished)
+        if self._unmetered and self.usage is not None and (not complete or self.usage.output == 0):
+            self.usage = None  # it was reported before what was written last: it is not the usage of that
         if event is None:
             return (b"" if rest.strip() else rest), complete
         if rest and not complete:
@@ -157,17 +162,23 @@ class ChatTap:
         self._started.add(choice.index)
         delta = choice.delta
         if delta is not None and gather(delta, self._pieces):
-            self.first_content = True
+            self.first_content = self._unmetered = True
         if choice.finish_reason:
             self._finished.add(choice.index)
         if choice.usage != NULL:
-            self.usage = parse_usage(choice.usage) or self.usage
+            self._keep(choice.usage)
 
     def _read_usage(self, chunk: Chunk) -> bool:
         """Keep the usage that can be believed; return whether there was any at all."""
         raw = chunk.usage if chunk.usage != NULL or chunk.x_groq is None else chunk.x_groq.usage
-        self.usage = parse_usage(raw) or self.usage
+        self._keep(raw)
         return raw != NULL
+
+    def _keep(self, raw: Raw) -> None:
+        usage = parse_usage(raw)
+        if usage is not None:
+            self.usage = usage
+            self._unmetered = False
 
     def _salvage(self, data: bytes) -> Chunk:
         """Read what can be read of an event that does not fit the types."""

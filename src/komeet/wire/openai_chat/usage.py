@@ -50,7 +50,8 @@ _NO_COMPLETION = _CompletionDetails()
 def parse_usage(raw: Raw | bytes) -> Usage | None:
     """Return the usage, or None where there is none, or none to be believed: it must then be estimated.
 
-    Not believed: no prompt or no completion tokens; a count that is negative, not an integer, or above 2^40. A part
+    Not believed: no prompt or no completion tokens, or 0 of both; a count that is negative, not an integer, or above
+    2^40. A part
     that is greater than its whole is cut to it, unless the total says that the whole does not contain it.
     """
     try:
@@ -82,7 +83,7 @@ def parse_usage(raw: Raw | bytes) -> Usage | None:
         completion.image_tokens or 0,
     )
     counts = (told.prompt_tokens, output, told.total_tokens or 0, read, written, reasoning, *media)
-    if min(counts) < 0 or max(counts) > _MOST:
+    if min(counts) < 0 or max(counts) > _MOST or max(counts) == 0:
         return None
     return _normalise(told.prompt_tokens, output, told.total_tokens, read, written, reasoning, media)
 
