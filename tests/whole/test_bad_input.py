@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from komeet.core.clock import SystemClock
-from komeet.store.keys import create_key
 from tests.whole.gateway import Gateway, komeet
 from tests.whole.upstream import Upstream, whole
+
+from komeet.core.clock import SystemClock
+from komeet.store.keys import create_key
 
 GOOD = {"model": "gpt-5.2", "messages": [{"role": "user", "content": "Hi"}]}
 PATH = "/v1/chat/completions"
