@@ -1,5 +1,9 @@
 """From the provider's answer to the caller's: bytes go out as they came, and are metered on the way."""
 
+import re
+from collections.abc import Sequence
+
+from komeet.canonical.loss import Loss
 from komeet.core.errors import CutMidStream, KomeetError, UpstreamError
 from komeet.core.http import Answer
 from komeet.core.money import dollars
@@ -11,6 +15,8 @@ _LARGEST_ANSWER = 128 << 20
 JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _NO_CACHE = (b"cache-control", b"no-cache")
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_MOST_NAMED = 20
 KEPT_BODY = 1 << 20
 """Bytes of a prompt, and of an answer, that are kept for a key that asks for it."""
 
@@ -22,9 +28,15 @@ def reply_headers(call: Call, attempt: Attempt | None) -> list[tuple[bytes, byte
         return headers
     headers.append((b"x-komeet-provider", attempt.candidate.provider.name.encode()))
     if attempt.losses:
-        paths = ", ".join(loss.path for loss in attempt.losses)
-        headers.append((b"x-komeet-loss", paths.encode("ascii", "replace")))
+        headers.append((b"x-komeet-loss", loss_header(attempt.losses)))
     return headers
+
+
+def loss_header(losses: Sequence[Loss]) -> bytes:
+    """Name what was left out, in a header: callers choose names, so what is no plain name is not repeated."""
+    named = [loss.path if _PLAIN.fullmatch(loss.path) else "(unnamed)" for loss in losses[:_MOST_NAMED]]
+    more = [f"({len(losses) - _MOST_NAMED} more)"] if len(losses) > _MOST_NAMED else []
+    return ", ".join([*named, *more]).encode("ascii")
 
 
 def streams(answer: Answer) -> bool:
