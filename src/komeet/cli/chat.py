@@ -15,6 +15,7 @@ from komeet.cli.client import End, Piece, Refused, base_url, is_up, models, stre
 from komeet.cli.options import ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail, money, printable
 from komeet.cli.setup import Setup, read
+from komeet.config.load import ConfigError
 from komeet.store.database import DataFiles, Store
 from komeet.store.errors import StoreError
 from komeet.store.receipt import Receipt, receipts
@@ -108,7 +109,7 @@ def _url(setup: Setup, port: int) -> Generator[str]:
 
     try:
         gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
-    except StoreError as error:
+    except (StoreError, ConfigError) as error:
         fail(f"no Komeet answers at {url} (--port says where), and none can be run for this answer: {error}")
     with socket.create_server(("127.0.0.1", 0)) as listener, app.serving(gateway, setup.config, listener):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

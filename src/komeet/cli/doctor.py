@@ -12,7 +12,7 @@ from komeet.catalog.book import book_version
 from komeet.cli.client import base_url, is_local, is_up
 from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, print_json, wrap
-from komeet.cli.setup import Setup, existing_files, read
+from komeet.cli.setup import Setup, existing_files, models_of, read
 from komeet.core.clock import SystemClock
 from komeet.core.errors import ModelNotFound
 from komeet.core.http import Origin
@@ -56,9 +56,7 @@ def doctor(config: ConfigFile = None, port: Port = None, data_dir: DataDir = Non
     """
     configure("error", "text")
     setup = read(config, data_dir)
-    from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
-
-    known = directory(setup.data_dir, setup.found.providers)
+    known = models_of(setup)
     missing = _missing(setup)
     findings = [
         *_general(setup, port),

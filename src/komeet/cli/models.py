@@ -8,7 +8,7 @@ import typer
 from komeet.catalog.price import ModelPrice, Rates
 from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
 from komeet.cli.output import console, fail, print_json
-from komeet.cli.setup import read
+from komeet.cli.setup import models_of, read
 from komeet.cli.table import Column, table
 from komeet.core.money import dollars
 from komeet.routing.directory import Listed
@@ -45,11 +45,9 @@ def models(
     names = [one.name for one in setup.found.providers]
     if provider is not None and provider not in names:
         fail(f"{provider} is not configured; the providers are {', '.join(names) or 'none'}")
-    from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
-
     listed = [
         model
-        for model in directory(setup.data_dir, setup.found.providers).listing()
+        for model in models_of(setup).listing()
         if search.lower() in model.id.lower() and provider in {None, model.provider}
     ]
     if as_json:

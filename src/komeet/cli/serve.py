@@ -18,7 +18,7 @@ from komeet.cli.client import base_url, is_up
 from komeet.cli.options import ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail
 from komeet.cli.setup import Setup, read
-from komeet.config.load import default_data_dir
+from komeet.config.load import ConfigError, default_data_dir
 from komeet.local.weights import SMOLLM2
 from komeet.store.errors import StoreError
 from komeet.telemetry.logs import configure
@@ -48,7 +48,7 @@ def serve(
 
         try:
             gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
-        except StoreError as error:
+        except (StoreError, ConfigError) as error:
             fail(str(error))
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # while the server runs, the signal is its own
         with contextlib.suppress(KeyboardInterrupt):

@@ -11,6 +11,8 @@ from komeet.cli.output import fail
 from komeet.config.load import ConfigError, default_data_dir, load, parse
 from komeet.config.providers import Found, find
 from komeet.config.schema import Config
+from komeet.providers.provider import Provider
+from komeet.routing.directory import Directory
 from komeet.store.database import DataFiles, Store
 
 
@@ -52,6 +54,16 @@ def _place(config: Config, data_dir: Path | None) -> Path:
         if place.is_file():
             fail(f"the data directory {place} is a file; --data-dir names another one")
     return place
+
+
+def models_of(setup: Setup) -> Directory[Provider]:
+    """Return the models that would answer; prices that cannot be read end the command."""
+    from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
+
+    try:
+        return directory(setup.data_dir, setup.found.providers)
+    except ConfigError as error:
+        fail(str(error))
 
 
 @contextmanager
