@@ -76,6 +76,22 @@ def test_what_has_to_be_put_right_ends_with_status_1(komeet: Komeet) -> None:
     assert "Traceback" not in said.out + said.err
 
 
+def test_nobody_to_answer_is_a_problem(komeet: Komeet, tmp_path: Path) -> None:
+    file = tmp_path / "komeet.yaml"
+    file.write_text("embedded: {enabled: false}\n")
+    said = komeet("doctor", "--json", "-c", str(file))
+    assert said.status == 1
+    assert topics(said)["providers"][0]["state"] == "problem"
+
+
+def test_without_the_embedded_model_another_provider_will_do(komeet: Komeet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "missing_model", lambda _: "Run `komeet model pull`.")
+    alone, accompanied = komeet("doctor", "--json"), komeet("doctor", "--json", env={"OPENAI_API_KEY": CANARY})
+    assert (alone.status, accompanied.status) == (1, 0)
+    for said in (alone, accompanied):
+        assert topics(said)["embedded"][0]["text"] == "Run `komeet model pull`."
+
+
 def test_it_says_where_it_looked_for_the_server(komeet: Komeet) -> None:
     assert "http://127.0.0.1:9" in topics(komeet("doctor", "--json", "--port", "9"))["server"][0]["text"]
 

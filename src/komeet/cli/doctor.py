@@ -128,10 +128,13 @@ def _embedded(setup: Setup) -> Iterator[Finding]:
     if lacking is None:
         yield Finding("embedded", "ok", "the model is installed: it answers without any account")
     else:
-        yield Finding("embedded", "problem", lacking)
+        others = any(not provider.embedded for provider in setup.found.providers)
+        yield Finding("embedded", "note" if others else "problem", lacking)
 
 
 def _providers(setup: Setup, listed: Sequence[Listed]) -> Iterator[Finding]:
+    if not setup.found.providers:
+        yield Finding("providers", "problem", "there is none, and the embedded model is switched off")
     for provider in setup.found.providers:
         if provider.embedded:
             continue
