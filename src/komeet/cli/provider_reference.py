@@ -17,9 +17,11 @@ lists, and no others. The embedded model is there either way. `komeet doctor` sa
 - `openai/gpt-5.2` goes to the provider `openai`, and asks it for `gpt-5.2`. Any name may follow the slash: whether the
   model exists is the provider's to say.
 - `gpt-5.2` goes to the first provider that is known to offer it: makers of models, then your own machines, then hosts,
-  then aggregators. What a provider offers is the price book's list of its models, or `models` of the configuration; one
-  with neither takes any name that nobody before it took.
-- A name that is newer than the price book goes to the provider whose models are called like that.
+  then aggregators. What a provider offers is the price book's list of its models, or `models` of the configuration.
+- A name that nobody is known to offer may be newer than the price book: it goes to the maker whose models are called
+  like that (`gpt-9` to `openai`).
+- Any other name goes to the first provider that has neither prices in the book nor `models` (Ollama, an address of your
+  own): nobody knows what it offers, so it is asked last.
 
 `komeet models` lists what is known. A model without a known price is called all the same: the call is `unpriced`, and
 keys with a budget may not make it (nor anybody, with `ledger.unpriced: refuse`).
