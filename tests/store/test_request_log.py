@@ -46,7 +46,7 @@ FULL = CallRecord(
     request_body=b'{"model": 1}',
     response_body=b"data: \xff\n",
 )
-REFUSED = CallRecord(request_id="req_2", at=2_000, surface="/nowhere", status=404, error="unknown_url")
+REFUSED = CallRecord(request_id="req_2", at=2_000, surface="/nowhere", key_id="key_2", status=404, error="unknown_url")
 
 
 @pytest.fixture
@@ -194,3 +194,11 @@ def test_closing_writes_what_waits_and_drops_what_comes_after(database: Engine, 
     log.ended(FULL)
     assert log.dropped == 1
     assert len(recent_requests(database)) == 5
+
+
+def test_calls_of_strangers_are_not_kept(database: Engine) -> None:
+    log = RequestLog(database, ManualClock())
+    log.ended(replace(FULL, key_id=""))
+    log.ended(FULL)
+    log.close()
+    assert [record.key_id for record in recent_requests(database)] == ["key_1"]

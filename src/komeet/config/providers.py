@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from komeet.config.load import ConfigError
+from komeet.config.load import ConfigError, is_here
 from komeet.config.schema import Config
 from komeet.config.schema import Provider as Wanted
 from komeet.core.http import Deadlines
@@ -40,6 +40,7 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
             except ValueError as error:
                 raise ConfigError(f"{row.name}: {error}") from None
             if provider is not None:
+                _refuse_key_in_the_clear(provider)
                 found.append(provider)
             elif not row.embedded and row.key_env:
                 missing[row.name] = f"{' or '.join(row.key_env)} is not set"
@@ -55,6 +56,14 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
     if config.embedded.enabled:
         found += [registry.provider_of(row) for row in rows.values() if row.embedded]
     return Found(providers=tuple(found), missing=missing)
+
+
+def _refuse_key_in_the_clear(provider: Provider) -> None:
+    if provider.credential is not None and provider.origin.scheme == "http" and not is_here(provider.origin):
+        raise ConfigError(
+            f"{provider.name}: its key would go to {provider.origin.host} over http, in the clear; use https, or a"
+            " configuration file with allow_http: true"
+        )
 
 
 def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> Provider:

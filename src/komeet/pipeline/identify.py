@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 
-from komeet.access.keys import Key, KeyStore, digest
+from komeet.access.keys import PREFIX, Key, KeyStore, digest
 from komeet.access.rules import bearer
 from komeet.core.clock import Clock
 from komeet.core.errors import AuthError
+
+_UNKNOWN = "Incorrect API key: it is not known here. `komeet key list` lists the keys that are."
 
 
 async def identify(headers: Mapping[bytes, bytes], keys: KeyStore, clock: Clock) -> Key:
@@ -20,10 +22,12 @@ async def identify(headers: Mapping[bytes, bytes], keys: KeyStore, clock: Clock)
         raise AuthError(
             "No API key. Send one as `Authorization: Bearer sk-km-…`; `komeet key create --name NAME` makes one."
         )
+    if not token.startswith(PREFIX):
+        raise AuthError(_UNKNOWN)
     hashed = digest(token)
     key = keys.known(hashed) or await keys.find(hashed)
     if key is None:
-        raise AuthError("Incorrect API key: it is not known here. `komeet key list` lists the keys that are.")
+        raise AuthError(_UNKNOWN)
     if key.revoked_at is not None:
         raise AuthError(f"This API key ({key.name}) has been revoked.")
     if key.expires_at is not None and key.expires_at <= clock.unix_ms():

@@ -85,7 +85,12 @@ class RequestLog:
         return self._dropped
 
     def ended(self, record: CallRecord) -> None:
-        """Take the record of a call; never blocks, never raises."""
+        """Take the record of a call; never blocks, never raises.
+
+        Calls without a known key are not kept: strangers must not be able to fill the disk. The metrics count them.
+        """
+        if not record.key_id:
+            return
         size = _size(record)
         with self._changed:
             if not self._closing and self._unwritten < self._most_rows and self._bytes + size <= self._most_bytes:
