@@ -75,6 +75,15 @@ def test_invented_models_do_not_make_series_without_end() -> None:
     assert len(read) < 6_000
 
 
+def test_a_model_that_never_answered_has_no_series_of_its_own() -> None:
+    metrics = Metrics()
+    metrics.ended(call(model_asked="invented", status=404))
+    assert value(metrics, "komeet_calls_total", {"provider": "openai", "model": "other", "status": "404"}) == 1
+    metrics.ended(call(model_asked="real"))
+    metrics.ended(call(model_asked="real", status=502))
+    assert value(metrics, "komeet_calls_total", {"provider": "openai", "model": "real", "status": "502"}) == 1
+
+
 def test_invented_parameters_do_not_make_series_without_end() -> None:
     metrics = Metrics()
     for number in range(500):

@@ -51,7 +51,8 @@ class Metrics:
         """Count one call."""
         pair = (record.provider, record.model_asked if record.provider else "")
         if pair not in self._pairs:
-            if len(self._pairs) >= _MOST_SERIES:
+            # A name that has never answered may be invented: it opens no series of its own.
+            if len(self._pairs) >= _MOST_SERIES or (pair[1] and record.status >= 400):
                 pair = (record.provider, _OTHER)
             self._pairs.add(pair)
         self._calls.labels(*pair, str(record.status)).inc()
