@@ -117,6 +117,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         attempt.usage = tap.usage
         attempt.model_served = tap.model
         attempt.service_tier = tap.service_tier
+        price_usage(attempt)
         attempt.output_text = tap.output_text()
         attempt.failed = call.error = tap.error
     if broken is not None and not tap.done and tap.error is None:

@@ -30,7 +30,6 @@ def settle(call: Call, attempt: Attempt, error: BaseException | None, ports: Por
         # It was sent and nobody knows what it cost: no status came back, or one that does not say it.
         _end(call, attempt, State.ORPHAN, reason, ports)
     elif attempt.usage is not None:
-        price_usage(attempt)
         _end(call, attempt, State.SETTLED, reason, ports)
     elif attempt.failed is not None and attempt.tap is not None and not attempt.tap.first_content:
         _end(call, attempt, State.VOIDED, reason, ports)
