@@ -19,6 +19,8 @@ from komeet.core.secrets import Secret
             "providers:\n- {name: a}\n- {name: b}\n- {name: c, base_url: 'http://example.com/v1'}",
             "providers[2].base_url: expected https URL",
         ),
+        ("providers: [{name: a, base_url: 'http://127.example.com/v1'}]", "http is for this machine"),
+        ("providers: [{name: a, base_url: 'http://127.0.0.1.example.com/v1'}]", "http is for this machine"),
         ("providers: [{name: a, base_url: 'https://u:p@x/v1'}]", "the key goes where keys are configured"),
         ("server: {port: many}", "server.port: expected int, got str"),
         ("server: {port: 70000}", "server.port: expected int <= 65535"),

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Final
+
+from komeet.core.hosts import is_loopback, is_this_machine
 
 
 class Access(StrEnum):
@@ -31,20 +32,12 @@ def from_this_machine(peer: str, headers: Mapping[bytes, bytes]) -> bool:
     """
     if not _PASSED_ON.isdisjoint(headers):
         return False
-    return _is_loopback(peer) and _is_here(headers.get(b"host", b"").decode("latin-1").lower())
+    return is_loopback(peer) and is_this_machine(_name(headers.get(b"host", b"").decode("latin-1").lower()))
 
 
-def _is_here(host: str) -> bool:
-    """Whether a `host` field names this machine as such."""
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    return name == "localhost" or _is_loopback(name)
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        return ip_address(address).is_loopback
-    except ValueError:
-        return False
+def _name(host: str) -> str:
+    """Return a `host` field without its port and brackets."""
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> str | None:

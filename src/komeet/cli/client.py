@@ -41,11 +41,6 @@ def base_url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def is_local(host: str) -> bool:
-    """Whether a host, as an address has it, is this machine."""
-    return host in {"localhost", "::1"} or host.startswith("127.")
-
-
 def is_up(url: str) -> bool:
     """Whether a Komeet answers at `url`, rather than nothing or something else."""
     try:

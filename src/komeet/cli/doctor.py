@@ -9,12 +9,13 @@ from msgspec import Struct
 
 from komeet import __version__
 from komeet.catalog.book import book_version
-from komeet.cli.client import base_url, is_local, is_up
+from komeet.cli.client import base_url, is_up
 from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, print_json, wrap
 from komeet.cli.setup import Setup, existing_files, models_of, read
 from komeet.core.clock import SystemClock
 from komeet.core.errors import ModelNotFound
+from komeet.core.hosts import is_this_machine
 from komeet.core.http import Origin
 from komeet.local.weights import missing as missing_model
 from komeet.providers import registry
@@ -142,7 +143,7 @@ def _providers(setup: Setup, listed: Sequence[Listed]) -> Iterator[Finding]:
         models = f"{count:,} models known" if count else f"asked by `{provider.name}/MODEL`"
         key = "" if provider.credential else ", no key"
         text = f"{provider.name}: {_address(provider.origin, provider.prefix)}{key}, {models}"
-        if provider.origin.scheme == "http" and not is_local(provider.origin.host):
+        if provider.origin.scheme == "http" and not is_this_machine(provider.origin.host):
             yield Finding("providers", "note", f"{text}; what is sent there goes in the clear")
         else:
             yield Finding("providers", "ok", text)

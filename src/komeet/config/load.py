@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from komeet.config.schema import Config
-from komeet.core.http import Origin
+from komeet.core.hosts import is_this_machine
 from komeet.core.secrets import Secret
 from komeet.providers.address import parse_base_url
 
@@ -158,17 +158,12 @@ def _check(config: Config) -> None:
                 raise ConfigError(f"{path}.headers: {name!r} is not a header")
 
 
-def is_here(origin: Origin) -> bool:
-    """Whether a connection to `origin` stays on this machine."""
-    return origin.host in {"localhost", "::1"} or origin.host.startswith("127.")
-
-
 def _check_url(url: str, path: str, *, allow_http: bool) -> None:
     try:
         origin, _ = parse_base_url(url)
     except ValueError as error:
         raise ConfigError(f"{path}: expected https URL: {error}") from None
-    if origin.scheme == "http" and not allow_http and not is_here(origin):
+    if origin.scheme == "http" and not allow_http and not is_this_machine(origin.host):
         raise ConfigError(f"{path}: expected https URL (http is for this machine; allow_http: true lifts this)")
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from komeet.config.load import ConfigError, is_here
+from komeet.config.load import ConfigError
 from komeet.config.schema import Config
 from komeet.config.schema import Provider as Wanted
+from komeet.core.hosts import is_this_machine
 from komeet.core.http import Deadlines
 from komeet.core.secrets import Secret
 from komeet.providers import registry
@@ -59,7 +60,11 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
 
 
 def _refuse_key_in_the_clear(provider: Provider) -> None:
-    if provider.credential is not None and provider.origin.scheme == "http" and not is_here(provider.origin):
+    if (
+        provider.credential is not None
+        and provider.origin.scheme == "http"
+        and not is_this_machine(provider.origin.host)
+    ):
         raise ConfigError(
             f"{provider.name}: its key would go to {provider.origin.host} over http, in the clear; use https, or a"
             " configuration file with allow_http: true"
