@@ -7,7 +7,7 @@ Tool calls of one candidate may be open at the same time, other parts are not. A
 from msgspec import Raw, Struct
 
 from komeet.canonical.extras import Extras
-from komeet.canonical.part import Part, Seal
+from komeet.canonical.part import Citation, Part, Seal
 from komeet.canonical.response import StopReason
 from komeet.canonical.usage import Usage
 from komeet.core.errors import UpstreamError
@@ -67,11 +67,22 @@ class SealDelta(Struct, frozen=True, kw_only=True):
     seal: Seal
 
 
+class CitationDelta(Struct, frozen=True, kw_only=True):
+    """A source of a text."""
+
+    candidate: int
+    index: int
+    citation: Citation
+
+
 class PartEnd(Struct, frozen=True, kw_only=True):
     """The part is complete."""
 
     candidate: int
     index: int
+    final: Part | None = None
+    """The part as the provider says it once more, whole; it then counts. It says nothing that the deltas did not, but
+    for members without a meaning of their own."""
 
 
 class ExtraDelta(Struct, frozen=True, kw_only=True):
@@ -96,6 +107,7 @@ class Finish(Struct, frozen=True, kw_only=True):
     candidate: int
     stop: StopReason
     native_stop: str = ""
+    stop_sequence: str | None = None
 
 
 class Fail(Struct, frozen=True, kw_only=True):
@@ -111,6 +123,7 @@ Event = (
     | ArgumentsDelta
     | AudioDelta
     | SealDelta
+    | CitationDelta
     | PartEnd
     | ExtraDelta
     | UsageEvent

@@ -9,6 +9,7 @@ from msgspec import Raw, structs
 from komeet.canonical.event import (
     ArgumentsDelta,
     AudioDelta,
+    CitationDelta,
     Event,
     ExtraDelta,
     Fail,
@@ -21,7 +22,7 @@ from komeet.canonical.event import (
     UsageEvent,
 )
 from komeet.canonical.extras import Extras, join
-from komeet.canonical.part import Audio, Inline, Part, Reasoning, Refusal, Seal, Text, ToolCall
+from komeet.canonical.part import Audio, Citation, Inline, Part, Reasoning, Refusal, Seal, Text, ToolCall
 from komeet.canonical.response import Candidate, Response, StopReason
 from komeet.canonical.usage import Usage
 from komeet.core.errors import Garbled
@@ -30,19 +31,46 @@ from komeet.core.errors import Garbled
 class _Growing:
     """A part whose deltas are still coming."""
 
-    __slots__ = ("data", "expires_at", "part", "seals", "text")
+    __slots__ = ("citations", "data", "expires_at", "final", "part", "seals", "text")
 
     def __init__(self, part: Part) -> None:
         self.part = part
         self.text: list[str] = []
         self.data: list[bytes] = []
         self.seals: list[Seal] = []
+        self.citations: list[Citation] = []
         self.expires_at: int | None = None
+        self.final: Part | None = None
+
+    def take(self, event: TextDelta | ArgumentsDelta | AudioDelta | SealDelta | CitationDelta | PartEnd) -> None:
+        match event:
+            case TextDelta(text=text):
+                self.text.append(text)
+            case ArgumentsDelta(data=data):
+                self.data.append(data)
+            case AudioDelta(data=sound, transcript=transcript, expires_at=expires_at):
+                if sound:
+                    self.data.append(sound.encode("utf-8"))
+                if transcript:
+                    self.text.append(transcript)
+                if expires_at is not None:
+                    self.expires_at = expires_at
+            case SealDelta(seal=seal):
+                self.seals.append(seal)
+            case CitationDelta(citation=citation):
+                self.citations.append(citation)
+            case PartEnd(final=final):
+                self.final = final
 
     def done(self) -> Part:
+        if self.final is not None:
+            return self.final
         text = "".join(self.text)
         match self.part:
-            case Text() | Refusal() as part:
+            case Text() as part:
+                citations = (*part.citations, *self.citations)
+                return structs.replace(part, text=part.text + text, citations=citations) if text or citations else part
+            case Refusal() as part:
                 return structs.replace(part, text=part.text + text) if text else part
             case Reasoning() as part:
                 seals = [*([part.seal] if part.seal else []), *self.seals]
@@ -94,13 +122,14 @@ class _Extras:
 class _Candidate:
     """A candidate whose parts are still coming."""
 
-    __slots__ = ("extras", "native_stop", "parts", "stop")
+    __slots__ = ("extras", "native_stop", "parts", "stop", "stop_sequence")
 
     def __init__(self) -> None:
         self.parts: dict[int, _Growing] = {}
         self.extras = _Extras({})
         self.stop: StopReason | None = None
         self.native_stop = ""
+        self.stop_sequence: str | None = None
 
     def done(self, index: int) -> Candidate:
         return Candidate(
@@ -108,12 +137,13 @@ class _Candidate:
             parts=tuple([self.parts[at].done() for at in sorted(self.parts)]),
             stop=self.stop,
             native_stop=self.native_stop,
+            stop_sequence=self.stop_sequence,
             extras=self.extras.done(),
         )
 
 
-class _Fold:
-    """The state of one folding."""
+class Folding:
+    """An answer that is being put together, event by event."""
 
     __slots__ = ("candidates", "extras", "start", "usage")
 
@@ -139,16 +169,8 @@ class _Fold:
                 self.extras = _Extras(event.extras)
             case PartStart(candidate=candidate, index=index, part=part):
                 self.candidate(candidate).parts[index] = _Growing(part)
-            case TextDelta(candidate=candidate, index=index, text=text):
-                self.part(candidate, index).text.append(text)
-            case ArgumentsDelta(candidate=candidate, index=index, data=data):
-                self.part(candidate, index).data.append(data)
-            case AudioDelta(candidate=candidate, index=index):
-                self.audio(self.part(candidate, index), event)
-            case SealDelta(candidate=candidate, index=index, seal=seal):
-                self.part(candidate, index).seals.append(seal)
-            case PartEnd():
-                pass
+            case TextDelta() | ArgumentsDelta() | AudioDelta() | SealDelta() | CitationDelta() | PartEnd():
+                self.part(event.candidate, event.index).take(event)
             case ExtraDelta(candidate=candidate, origin=origin, name=name, value=value):
                 extras = self.extras if candidate is None else self.candidate(candidate).extras
                 extras.add(origin, name, value)
@@ -157,17 +179,9 @@ class _Fold:
             case Finish(candidate=index, stop=stop, native_stop=native_stop):
                 candidate = self.candidate(index)
                 candidate.stop, candidate.native_stop = stop, native_stop
+                candidate.stop_sequence = event.stop_sequence
             case Fail(error=error):
                 raise error
-
-    @staticmethod
-    def audio(part: _Growing, delta: AudioDelta) -> None:
-        if delta.data:
-            part.data.append(delta.data.encode("utf-8"))
-        if delta.transcript:
-            part.text.append(delta.transcript)
-        if delta.expires_at is not None:
-            part.expires_at = delta.expires_at
 
     def done(self) -> Response:
         return Response(
@@ -188,7 +202,7 @@ def fold(events: Iterable[Event]) -> Response:
         UpstreamError: the one that a Fail carries.
         Garbled: a delta belongs to no part, or audio is not base64.
     """
-    state = _Fold()
+    state = Folding()
     for event in events:
         state.take(event)
     return state.done()

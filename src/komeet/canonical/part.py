@@ -39,16 +39,46 @@ class Seal(Struct, frozen=True, kw_only=True):
     value: Raw
 
 
+class CacheMark(Struct, frozen=True, kw_only=True):
+    """The prompt up to and including this piece is to be cached, for as long as `ttl` says."""
+
+    ttl: str | None = None
+    """`5m`, `30m`, `1h`, `12h`; None: the provider's default."""
+    origin: str = ""
+    """The format in whose words `value` is."""
+    name: str = ""
+    """What the mark is called there."""
+    value: Raw = Raw(b"null")
+
+
 class Piece(Struct, frozen=True, kw_only=True):
     """What every part may carry."""
 
     extras: Extras = {}
+    cache: CacheMark | None = None
+
+
+class Citation(Struct, frozen=True, kw_only=True):
+    """Where a text has its statement from."""
+
+    origin: str
+    """The format in whose words `value` is."""
+    value: Raw
+    """As it was written."""
+    url: str = ""
+    title: str = ""
+    quote: str = ""
+    """The words of the source."""
+    start: int | None = None
+    """Where in the text the statement begins, in characters; None: the whole text is it."""
+    end: int | None = None
 
 
 class Text(Piece, frozen=True, kw_only=True):
     """Plain text."""
 
     text: str = ""
+    citations: tuple[Citation, ...] = ()
 
 
 class Image(Piece, frozen=True, kw_only=True):
@@ -75,6 +105,10 @@ class File(Piece, frozen=True, kw_only=True):
 
     source: Source
     filename: str = ""
+    title: str = ""
+    """What the model is told that it is called."""
+    context: str = ""
+    """What the model is told about it."""
 
 
 class Reasoning(Piece, frozen=True, kw_only=True):
@@ -96,6 +130,8 @@ class ToolCall(Piece, frozen=True, kw_only=True):
     """As the model wrote them: JSON for a function, which may be broken; free text for a custom tool."""
     custom: bool = False
     """Whether the arguments are free text."""
+    namespace: str = ""
+    """The group of tools that `name` is in, where its format has such groups."""
 
 
 class ToolResult(Piece, frozen=True, kw_only=True):
@@ -105,12 +141,26 @@ class ToolResult(Piece, frozen=True, kw_only=True):
     parts: "tuple[Part, ...]" = ()
     name: str = ""
     failed: bool = False
+    custom: bool = False
+    """Whether it answers a custom tool."""
 
 
 class Refusal(Piece, frozen=True, kw_only=True):
     """The model's words for why it will not answer."""
 
     text: str = ""
+
+
+class ServerTool(Piece, frozen=True, kw_only=True):
+    """A tool that the provider ran itself, or what it answered: only its own format takes it back."""
+
+    origin: str
+    kind: str
+    """What its format calls it: `web_search_call`, `server_tool_use`."""
+    id: str = ""
+    name: str = ""
+    value: Raw
+    """The whole item, as it was written."""
 
 
 class Opaque(Struct, frozen=True, kw_only=True):
@@ -120,4 +170,4 @@ class Opaque(Struct, frozen=True, kw_only=True):
     value: Raw
 
 
-Part = Text | Image | Audio | File | Reasoning | ToolCall | ToolResult | Refusal | Opaque
+Part = Text | Image | Audio | File | Reasoning | ToolCall | ToolResult | ServerTool | Refusal | Opaque

@@ -1,11 +1,12 @@
 """A call, as every format says it in its own way."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import Struct
 
 from komeet.canonical.extras import Extras
-from komeet.canonical.part import Opaque
+from komeet.canonical.part import CacheMark, Opaque
 from komeet.canonical.tool import Tool, ToolChoice
 from komeet.canonical.turn import Turn
 
@@ -18,8 +19,21 @@ class Sampling(Struct, frozen=True, kw_only=True):
     presence_penalty: float | None = None
     frequency_penalty: float | None = None
     seed: int | None = None
+    top_k: int | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = None
+
+
+class Thinking(Struct, frozen=True, kw_only=True):
+    """Whether and how to reason, beyond the effort."""
+
+    mode: Literal["adaptive", "budget", "disabled"] | None = None
+    """As the model sees fit, within a budget, or not at all; None: as the effort says."""
+    budget: int | None = None
+    """Most tokens of reasoning."""
+    summary: str | None = None
+    """How the reasoning is to be shown: `auto`, `concise`, `detailed`; `omitted`: not at all."""
+    extras: Extras = {}
 
 
 class JsonOutput(Struct, frozen=True, kw_only=True):
@@ -52,9 +66,16 @@ class Request(Struct, frozen=True, kw_only=True):
     """Whether a stream shall report what it used, where the caller may choose."""
     effort: str | None = None
     """How much to reason, from `none` to `max`."""
+    thinking: Thinking | None = None
     verbosity: str | None = None
     output: JsonOutput | Opaque | None = None
     service_tier: str | None = None
+    user: str | None = None
+    """Whom the call is for, in the caller's own words."""
+    prompt_cache_key: str | None = None
+    """What calls have in common whose prompts begin alike."""
+    cache: CacheMark | None = None
+    """The whole prompt is to be cached."""
     metadata: Mapping[str, str] = {}
     extras: Extras = {}
     """Members that the model has no word for: they travel on in the same format, and are a loss in any other."""

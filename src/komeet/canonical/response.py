@@ -19,9 +19,11 @@ class StopReason(StrEnum):
     TOOL_CALLS = "tool_calls"
     """It waits for tool results."""
     CONTENT_FILTER = "content_filter"
-    """Cut by a filter, or refused."""
+    """Cut by a filter."""
     PAUSED = "paused"
     """The provider stopped in the middle of its own work and wants to be asked again."""
+    REFUSED = "refused"
+    """The model, or its safety system, declined to go on."""
     OTHER = "other"
     """A reason without a name here: `native_stop` has it."""
 
@@ -35,6 +37,8 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """None: the provider did not say."""
     native_stop: str = ""
     """The provider's own word for it."""
+    stop_sequence: str | None = None
+    """The stop sequence that was met, where the provider says it."""
     extras: Extras = {}
 
 

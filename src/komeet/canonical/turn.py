@@ -26,4 +26,6 @@ class Turn(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
     name: str | None = None
     """Which of several speakers of the role."""
+    preamble: bool = False
+    """Whether it stands in a place of its own before all messages (`system`, `instructions`); first if there is one."""
     extras: Extras = {}

@@ -23,6 +23,11 @@ def unfold(response: Response) -> Iterator[Event]:
             for name, value in members.items():
                 yield ExtraDelta(candidate=candidate.index, origin=origin, name=name, value=value)
         if candidate.stop is not None:
-            yield Finish(candidate=candidate.index, stop=candidate.stop, native_stop=candidate.native_stop)
+            yield Finish(
+                candidate=candidate.index,
+                stop=candidate.stop,
+                native_stop=candidate.native_stop,
+                stop_sequence=candidate.stop_sequence,
+            )
     if response.usage is not None:
         yield UsageEvent(usage=response.usage)

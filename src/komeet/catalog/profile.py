@@ -17,6 +17,26 @@ class Sampling(StrEnum):
     NEVER = "never"
 
 
+class ThinkingStyle(StrEnum):
+    """How a model of Anthropic's format is told to reason."""
+
+    NONE = "none"
+    """It does not reason."""
+    BUDGET = "budget"
+    """`thinking.budget_tokens`."""
+    ADAPTIVE = "adaptive"
+    """`thinking.type: adaptive`, with `output_config.effort`."""
+
+
+class Structured(StrEnum):
+    """How a model is made to answer with JSON of a schema."""
+
+    FORMAT = "format"
+    """By a member of the request."""
+    TOOL = "tool"
+    """By a tool that it must call."""
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model family. The defaults are what an unknown OpenAI-compatible model is treated as: nothing is changed."""
 
@@ -31,6 +51,22 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most input tokens, where it is less than the context window."""
     output_limit: int | None = None
     """Most output tokens of one answer, reasoning included."""
+    formats: tuple[str, ...] = ()
+    """The only wire formats in which it is offered; empty: all that its provider speaks."""
+    efforts: tuple[str, ...] = ()
+    """The reasoning efforts that it takes; another is replaced by the nearest. Empty: any."""
+    thinking: ThinkingStyle = ThinkingStyle.ADAPTIVE
+    """How Anthropic's format tells it to reason."""
+    structured: Structured = Structured.FORMAT
+    """How Anthropic's format asks it for JSON of a schema."""
+    instructions_anywhere: bool = False
+    """Whether it takes instructions between messages in Anthropic's format."""
+    default_output: int = 32_000
+    """The output limit where a format demands one and the caller set none; no more than `output_limit`."""
+    takes_reasoning: bool = True
+    """Whether Chat Completions takes earlier reasoning back (`reasoning_content`)."""
+    cache_breakpoints: bool = False
+    """Whether it takes marks for its prompt cache in OpenAI's formats (`prompt_cache_breakpoint`)."""
     accepts: tuple[str, ...] = ()
     """The only members of a Chat Completions request that it is sent; others are left out. Empty: all."""
     refuses: tuple[str, ...] = ()

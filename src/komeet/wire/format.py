@@ -1,20 +1,29 @@
 """What a wire format does for the pipeline, which knows no format by name.
 
-The identity path (caller and provider speak the same format): `parse_envelope`, `measure`, `edit`; then `tap` or
-`read_whole` on the answer; `parse_error` on a refusal; `render_error` on any error of ours.
+A format has two roles. As the caller's it reads requests and writes answers and errors; as the provider's it writes
+requests and reads answers and refusals. Where both sides of a call speak the same one, the identity path is taken
+(`edit`, then `tap` or `read_whole`): bytes go through as they came. Otherwise, and where the identity path is switched
+off, a call goes through the neutral model (`wire.way`).
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
+from komeet.canonical.event import Event
 from komeet.canonical.extent import Extent
 from komeet.canonical.loss import Loss
+from komeet.canonical.request import Request
+from komeet.canonical.response import Response
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
+from komeet.wire import sse
+
+KeyHeader: TypeAlias = Literal["bearer", "x-api-key"]
+"""How a provider is shown our operator's key."""
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -39,21 +48,45 @@ class Envelope(Struct, frozen=True, kw_only=True):
     """Whether it names further models, among which the provider may choose."""
     sampling: tuple[str, ...] = ()
     """Names of the sampling parameters that are set."""
+    headers: Headers = ()
+    """Headers of the request that mean something to a provider of the same format, names in lower case."""
+    sealed: bool = False
+    """Whether it carries what another format sealed (`wire.seal`), which a provider of this one must not see."""
 
 
-class Edited(Struct, frozen=True):
-    """A request as it goes to a provider of the same format."""
+class Asked(Struct, frozen=True, kw_only=True):
+    """A call as the caller made it: what its answer has to repeat of it, or to undo."""
+
+    envelope: Envelope
+    request: Request
+    id: str
+    """Unique, of letters, digits, `_` and `-`: for the ids of an answer whose provider gives none."""
+    created: int
+    """Unix seconds, for an answer whose provider does not say."""
+
+
+class Edited(Struct, frozen=True, kw_only=True):
+    """A request as it goes to a provider."""
 
     body: bytes
     losses: tuple[Loss, ...] = ()
     """Knobs that were left out."""
+    headers: Headers = ()
+    """Headers that the format needs."""
+    key: KeyHeader = "bearer"
 
 
-class Passed(Struct, frozen=True):
-    """A provider's refusal that is about the caller's request, to be sent on; the body is JSON of the format."""
+class Passed(Struct, frozen=True, kw_only=True):
+    """A provider's refusal that is about the caller's request, to be sent on."""
 
     status: int
     body: bytes
+    """JSON of the provider's format."""
+    message: str = ""
+    code: str | None = None
+    """Its machine-readable reason, where it gives one."""
+    param: str | None = None
+    """The path that it is about, in the provider's words."""
 
 
 class Whole(Protocol):
@@ -121,19 +154,50 @@ class Tap(Protocol):
         ...
 
 
-class Format(Protocol):
-    """One wire format."""
+class StreamParser(Protocol):
+    """Reads a provider's stream into events of the neutral model."""
+
+    def feed(self, said: sse.Event) -> tuple[Event, ...]:
+        """Return what one server-sent event tells.
+
+        Raises:
+            Garbled: it is not what the format says.
+        """
+        ...
+
+    def end(self) -> tuple[Event, ...]:
+        """Return what the end of the stream means: a Fail where it came too early. Never raises."""
+        ...
+
+
+class StreamRenderer(Protocol):
+    """Writes a stream for the caller."""
+
+    def feed(self, event: Event) -> bytes:
+        """Return the server-sent events that tell `event`; most often one, or none."""
+        ...
+
+    def end(self) -> bytes:
+        """Return what ends the stream; nothing after a Fail."""
+        ...
+
+
+class Caller(Protocol):
+    """A format in the caller's role."""
 
     @property
     def name(self) -> str: ...
 
-    @property
-    def path(self) -> str:
-        """Where providers take it, below their base URL."""
+    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
+        """Check and read the top level of a request.
+
+        Raises:
+            WireError: 400, with the path of the mistake.
+        """
         ...
 
-    def parse_envelope(self, body: bytes) -> Envelope:
-        """Check and read the top level of a request.
+    def parse_request(self, envelope: Envelope) -> Request:
+        """Return the whole request in the neutral model.
 
         Raises:
             WireError: 400, with the path of the mistake.
@@ -148,10 +212,61 @@ class Format(Protocol):
         """Return the text that the request sends, for counting tokens."""
         ...
 
+    def render_response(self, response: Response, asked: Asked) -> bytes:
+        """Return the body of a whole answer; what this format has no place for is left out."""
+        ...
+
+    def stream_renderer(self, asked: Asked) -> StreamRenderer:
+        """Return a writer for one stream."""
+        ...
+
+    def render_refusal(self, passed: Passed) -> bytes:
+        """Return the body that says a refusal of a provider of another format."""
+        ...
+
+    def render_error(self, error: KomeetError) -> tuple[int, Headers, bytes]:
+        """Return status, headers and body."""
+        ...
+
+    def render_stream_error(self, error: KomeetError) -> bytes:
+        """Return the event that ends a stream which had begun."""
+        ...
+
+
+class Format(Caller, Protocol):
+    """A format in both roles."""
+
+    @property
+    def path(self) -> str:
+        """Where providers take it, below their base URL."""
+        ...
+
     def edit(
         self, envelope: Envelope, *, model: str, profile: Profile, output_limit: int | None, ask_usage: bool
     ) -> Edited:
-        """Return the request for a provider of the same format."""
+        """Return the request for a provider of the same format.
+
+        Args:
+            envelope: the caller's request.
+            model: what the provider calls the model.
+            profile: what the model takes.
+            output_limit: tokens; set only where the caller set no limit.
+            ask_usage: whether the stream is asked to report usage.
+        """
+        ...
+
+    def render_request(self, request: Request, profile: Profile, *, ask_usage: bool) -> Edited:
+        """Return the request for a provider, and what it cannot say.
+
+        Args:
+            request: the call; its model is what the provider calls it.
+            profile: what the model takes.
+            ask_usage: whether the stream is asked to report usage.
+
+        Raises:
+            Unrepresentable: 422, a content part that the format cannot carry.
+            WireError: 400, something that the model cannot do and that must not be left out.
+        """
         ...
 
     def tap(self, *, include_usage: bool) -> Tap:
@@ -159,27 +274,23 @@ class Format(Protocol):
         ...
 
     def read_whole(self, body: bytes) -> Whole | UpstreamError:
-        """Read a whole answer; an error that came with a success status is returned.
+        """Read a whole answer for metering; an error that came with a success status is returned.
 
         Raises:
             Garbled: the bytes are not an answer.
         """
         ...
 
-    def as_stream(self, body: bytes, *, include_usage: bool) -> bytes:
-        """Return a whole answer as the stream that says the same.
+    def parse_response(self, body: bytes) -> Response:
+        """Return a whole answer in the neutral model.
 
         Raises:
-            UpstreamError: it is an error, or no answer.
+            UpstreamError: it is an error, or not an answer.
         """
         ...
 
-    def as_whole(self, stream: bytes) -> bytes:
-        """Return the whole answer that a stream says.
-
-        Raises:
-            UpstreamError: it broke off, carries an error, or is no stream.
-        """
+    def stream_parser(self) -> StreamParser:
+        """Return a reader for one stream."""
         ...
 
     def names_stream_options(self, body: bytes) -> bool:
@@ -192,10 +303,6 @@ class Format(Protocol):
         """Return what a provider's refusal means; `provider` is the name that callers know."""
         ...
 
-    def render_error(self, error: KomeetError) -> tuple[int, Headers, bytes]:
-        """Return status, headers and body."""
-        ...
 
-    def render_stream_error(self, error: KomeetError) -> bytes:
-        """Return the event that ends a stream which had begun."""
-        ...
+Formats: TypeAlias = Mapping[str, Format]
+"""Every format, by name."""

@@ -22,19 +22,8 @@ from komeet.canonical.part import (
     ToolCall,
     Url,
 )
-from komeet.wire.openai_chat.members import (
-    ARRAY,
-    INT,
-    OBJECT,
-    OBJECTS,
-    ORIGIN,
-    STRING,
-    Members,
-    merged,
-    place,
-    read,
-    wrong_type,
-)
+from komeet.wire.members import ARRAY, INT, OBJECT, OBJECTS, STRING, merged, read, wrong_type
+from komeet.wire.openai_chat.members import ORIGIN, Members
 
 THINKING: Final = "thinking"
 """Mistral's name for a reasoning that is a part of the content."""
@@ -129,7 +118,7 @@ def _tool_call(members: Members) -> ToolCall:
         name=inside.text("name") or "",
         arguments=written(inside.raw("input" if custom else "arguments")).encode(),
         custom=custom,
-        extras=merged(members.left(), inside.left(place("function"))),
+        extras=merged(members.left(), inside.left("function")),
     )
 
 
@@ -163,7 +152,7 @@ def _image(members: Members) -> Image:
     return Image(
         source=_source(url),
         detail=inside.text("detail"),
-        extras=merged(members.left(), inside.left(place("image_url"))),
+        extras=merged(members.left(), inside.left("image_url")),
     )
 
 
@@ -171,7 +160,7 @@ def _input_audio(members: Members) -> Audio:
     inside = members.inside("input_audio")
     return Audio(
         source=Inline(f"audio/{inside.need('format')}", inside.need("data")),
-        extras=merged(members.left(), inside.left(place("input_audio"))),
+        extras=merged(members.left(), inside.left("input_audio")),
     )
 
 
@@ -182,7 +171,7 @@ def _file(members: Members) -> File:
     return File(
         source=source,
         filename=inside.text("filename") or "",
-        extras=merged(members.left(), inside.left(place("file"))),
+        extras=merged(members.left(), inside.left("file")),
     )
 
 

@@ -12,8 +12,8 @@ from komeet.catalog.profile import Profile, Sampling
 from komeet.core.errors import WireError
 from komeet.wire.format import Edited, Envelope
 from komeet.wire.json import encode_object
+from komeet.wire.members import NULL, OBJECT
 from komeet.wire.openai_chat.envelope import LIMITS, SAMPLING
-from komeet.wire.openai_chat.members import NULL, OBJECT
 
 _TRUE = Raw(b"true")
 _USAGE_ASKED = Raw(b'{"include_usage":true}')

@@ -9,7 +9,7 @@ from msgspec import Raw
 from komeet.core.errors import WireError
 from komeet.wire.format import Envelope
 from komeet.wire.json import parse_object
-from komeet.wire.openai_chat.members import BOOL, INT, NULL, NUMBER, OBJECT, STRING, missing, read, wrong_type
+from komeet.wire.members import BOOL, INT, NULL, NUMBER, OBJECT, STRING, missing, read, wrong_type
 
 LIMITS: Final = ("max_completion_tokens", "max_tokens")
 """The names of the output limit: the current one, and the one before it."""

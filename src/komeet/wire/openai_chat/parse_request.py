@@ -12,22 +12,10 @@ from komeet.canonical.turn import Role, Turn
 from komeet.core.errors import WireError
 from komeet.wire.format import Envelope
 from komeet.wire.json import encode_object
+from komeet.wire.members import BOOL, INT, NULL, NUMBER, OBJECT, OBJECTS, STRING, STRINGS, merged
 from komeet.wire.openai_chat.content import assistant_parts, content_parts
 from komeet.wire.openai_chat.envelope import LIMITS, parse_envelope
-from komeet.wire.openai_chat.members import (
-    BOOL,
-    INT,
-    NULL,
-    NUMBER,
-    OBJECT,
-    OBJECTS,
-    ORIGIN,
-    STRING,
-    STRINGS,
-    Members,
-    merged,
-    place,
-)
+from komeet.wire.openai_chat.members import ORIGIN, Members
 
 _READ_BY_ENVELOPE: Final = (*LIMITS, "model", "stream", "n", "reasoning_effort", "service_tier")
 _MODES: Final = {mode.value: mode for mode in (ToolMode.AUTO, ToolMode.NONE, ToolMode.REQUIRED)}
@@ -67,7 +55,7 @@ def parse_request(source: bytes | Envelope) -> Request:
         output=_output(members.raw("response_format")),
         service_tier=envelope.service_tier,
         metadata=members.fitting("metadata", _metadata) or {},
-        extras=merged(members.left(), options.left(place("stream_options"))),
+        extras=merged(members.left(), options.left("stream_options")),
     )
 
 
@@ -121,7 +109,7 @@ def _tool(tool: dict[str, Raw], path: str) -> Tool:
                 description=inside.text("description"),
                 schema=None if schema is None else bytes(schema),
                 strict=inside.take("strict", BOOL, "a boolean"),
-                extras=merged(members.left(), inside.left(place("function"))),
+                extras=merged(members.left(), inside.left("function")),
             )
         case "custom":
             inside = members.inside("custom")
@@ -129,7 +117,7 @@ def _tool(tool: dict[str, Raw], path: str) -> Tool:
                 name=inside.need("name"),
                 description=inside.text("description"),
                 grammar=inside.raw("format"),
-                extras=merged(members.left(), inside.left(place("custom"))),
+                extras=merged(members.left(), inside.left("custom")),
             )
         case _:
             return Opaque(origin=ORIGIN, value=Raw(encode_object(tool)))
@@ -166,7 +154,7 @@ def _output(raw: Raw | None) -> JsonOutput | Opaque | None:
                 name=inside.need("name"),
                 description=inside.text("description"),
                 strict=inside.take("strict", BOOL, "a boolean"),
-                extras=merged(members.left(), inside.left(place("json_schema"))),
+                extras=merged(members.left(), inside.left("json_schema")),
             )
         case _:
             return Opaque(origin=ORIGIN, value=raw)

@@ -7,11 +7,12 @@ from komeet.canonical.extras import Extras
 from komeet.canonical.part import Part, Reasoning, Text
 from komeet.canonical.response import Candidate, Response
 from komeet.core.errors import Garbled, WireError
+from komeet.wire.members import INT, OBJECTS, merged
 from komeet.wire.openai_chat.chunk import FALSY, members_of
 from komeet.wire.openai_chat.content import THINKING, assistant_parts, content_parts
 from komeet.wire.openai_chat.errors import parse_stream_error
 from komeet.wire.openai_chat.finish import parse_finish
-from komeet.wire.openai_chat.members import INT, OBJECTS, Members, merged, place
+from komeet.wire.openai_chat.members import Members
 from komeet.wire.openai_chat.usage import parse_usage
 
 
@@ -58,7 +59,7 @@ def _candidate(members: Members, position: int) -> Candidate:
         parts=tuple([_unsealed(part) for part in parts if part != Text()]),
         stop=parse_finish(word) if word else None,
         native_stop=word,
-        extras=filled(merged(members.left(), message.left(place("message")))),
+        extras=filled(merged(members.left(), message.left("message"))),
     )
 
 

@@ -22,11 +22,12 @@ from komeet.canonical.event import (
 )
 from komeet.canonical.part import Audio, Inline, Part, Reasoning, Refusal, Seal, Text, ToolCall
 from komeet.core.errors import CutMidStream, Garbled, WireError
+from komeet.wire.members import ARRAY, INT, NULL, OBJECTS, STRING, merged
 from komeet.wire.openai_chat.chunk import FALSY
 from komeet.wire.openai_chat.content import THINKING, thinking_text, written
 from komeet.wire.openai_chat.errors import parse_stream_error
 from komeet.wire.openai_chat.finish import parse_finish
-from komeet.wire.openai_chat.members import ARRAY, INT, NULL, OBJECTS, ORIGIN, STRING, Members, merged, place
+from komeet.wire.openai_chat.members import ORIGIN, Members
 from komeet.wire.openai_chat.usage import parse_usage
 
 _NOISE = ("obfuscation", "object")
@@ -165,7 +166,7 @@ class _Candidate:
         yield from self._audio(delta.within("audio"))
         for position, call in enumerate(delta.take("tool_calls", OBJECTS, "an array of objects") or []):
             yield from self._tool_call(Members(call, delta.path(f"tool_calls[{position}]")))
-        for origin, members in merged(delta.left(place("message")), choice.left()).items():
+        for origin, members in merged(delta.left("message"), choice.left()).items():
             for name, value in members.items():
                 if value != NULL:
                     yield ExtraDelta(candidate=self._index, origin=origin, name=name, value=value)
@@ -254,7 +255,7 @@ class _Candidate:
         call = self._call(members.take("index", INT, "an integer"), members.text("id") or "", inside.text("name") or "")
         call.custom = call.custom or custom
         data = written(inside.raw("input" if call.custom else "arguments")).encode()
-        for origin, extras in merged(members.left(), inside.left(place("function"))).items():
+        for origin, extras in merged(members.left(), inside.left("function")).items():
             call.extras.setdefault(origin, {}).update(extras)
         if call.index is not None:
             if data:
