@@ -32,10 +32,11 @@ fmt: sync-dev ## format, and fix what ruff can fix
 bench: sync ## overhead beside nginx: CPU, latency, memory; prints ratios (needs nginx and wrk)
 	@exec $(RUN) python -m bench.overhead $(BENCH_ARGS)
 
-docs: sync ## write the pages that are made from the code
+docs: sync-dev ## write the pages that are made from the code
 	@$(RUN) python -m komeet.config.reference > docs/configuration.md
 	@$(RUN) python -m komeet.cli.reference > docs/cli.md
 	@$(RUN) python -m komeet.cli.provider_reference > docs/providers.md
+	@$(RUN) python -m tests.wire.matrix.page > docs/translation.md
 
 # The steps of `check`; each runs alone too.
 

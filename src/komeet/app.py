@@ -25,6 +25,7 @@ from komeet.local.supervisor import EmbeddedModel
 from komeet.metering.count import TokenCounter
 from komeet.net.client import Client
 from komeet.net.limits import ServerLimits
+from komeet.net.media import PublicMedia
 from komeet.net.server import STATE_KEY, HttpProtocol, Serving
 from komeet.net.tasks import Tasks
 from komeet.pipeline.ports import Policy, Ports
@@ -33,6 +34,7 @@ from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
 from komeet.store.database import Store
 from komeet.telemetry.metrics import Metrics
+from komeet.wire.formats import FORMATS
 
 _log = logging.getLogger("komeet")
 
@@ -96,10 +98,15 @@ class Gateway:
             fetcher=self._client,
             embedded=self._embedded,
             estimator=Counting(),
+            formats=FORMATS,
+            media=self._media(),
             tasks=self._tasks,
             observers=(self._store.requests, self._metrics),
             policy=Policy(
-                unpriced=self._config.ledger.unpriced, budget_output_tokens=self._config.ledger.budget_output_tokens
+                unpriced=self._config.ledger.unpriced,
+                budget_output_tokens=self._config.ledger.budget_output_tokens,
+                losses=self._config.translation.losses,
+                pass_through=self._config.translation.pass_through,
             ),
         )
         ledger = self._store.ledger
@@ -138,6 +145,10 @@ class Gateway:
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
+
+    def _media(self) -> PublicMedia | None:
+        wanted = self._config.media
+        return PublicMedia(self._clock, limit=wanted.max_bytes, seconds=wanted.seconds) if wanted.fetch else None
 
     def _missing(self) -> dict[str, str]:
         return {"ledger": "it cannot be written"} if self._store.ledger.failing else {}

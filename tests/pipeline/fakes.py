@@ -24,6 +24,7 @@ from komeet.pipeline.run import run
 from komeet.providers.provider import Provider, StreamUsage, make
 from komeet.routing.directory import Directory, Known
 from komeet.routing.learned import Learned
+from komeet.wire.formats import FORMATS
 from komeet.wire.openai_chat.format import FORMAT
 
 SECRET: Final = "sk-km-a-key-of-the-tests"
@@ -322,6 +323,8 @@ class World:
             fetcher=self.fetcher,
             embedded=FakeEmbedded(),
             estimator=self.estimator,
+            formats=FORMATS,
+            media=None,
             tasks=self,
             observers=(self,),
             policy=self.policy,

@@ -16,7 +16,7 @@ def row(**changes: str) -> bytes:
         "name": "acme",
         "title": "Acme",
         "base_url": "https://api.acme.example/v1",
-        "format": "openai_chat",
+        "formats": ["openai_chat"],
         "family": "acme",
         "stream_usage": "ask",
         "docs": "https://acme.example/docs",
@@ -127,7 +127,7 @@ def test_a_new_provider_is_one_row_and_nothing_else() -> None:
     ("text", "mistake"),
     [
         (row(bse_url="x"), "bse_url"),
-        (row(format="soap"), "format"),
+        (row(formats=["soap"]), "formats"),
         (row(stream_usage="maybe"), "stream_usage"),
         (row(name="Acme!"), "name"),
         (row(base_url="acme.example"), "acme: a base URL"),

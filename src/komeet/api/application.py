@@ -10,7 +10,8 @@ from komeet.core.http import Headers, HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.pipeline.identify import identify
 from komeet.pipeline.ports import Ports
-from komeet.wire.openai_chat.errors import render_error
+from komeet.wire.format import Caller
+from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
 
 _log = logging.getLogger("komeet.api")
 
@@ -24,28 +25,30 @@ class Application:
 
     async def handle(self, request: HttpRequest, reply: Reply) -> None:
         """Answer one request; every error becomes an answer."""
+        wire: Caller = OPENAI_CHAT
         try:
             route = self.table.find(request)
+            wire = route.format
             await self._admit(route, request)
             await route.handler(request, reply)
         except KomeetError as error:
-            self._refuse(error, reply)
+            self._refuse(error, reply, wire)
         except Exception:  # noqa: BLE001 - the last resort: nobody sees a traceback
             _log.exception("%s %s failed", request.method, request.path)
-            self._refuse(InternalError("Komeet failed to handle this request; its log says why."), reply)
+            self._refuse(InternalError("Komeet failed to handle this request; its log says why."), reply, wire)
 
     async def _admit(self, route: Route, request: HttpRequest) -> None:
         """Hold the request to its route's access rule; routes of kind KEY are held by the pipeline's first stage."""
         if route.access is Access.OPERATOR and not from_this_machine(request.peer, request.headers):
             await identify(request.headers, self._ports.keys, self._ports.clock)
 
-    def _refuse(self, error: KomeetError, reply: Reply) -> None:
+    def _refuse(self, error: KomeetError, reply: Reply, wire: Caller) -> None:
         if reply.started:
             reply.abort()
             return
-        reply.whole(*self.refusal(error))
+        reply.whole(*self.refusal(error, wire))
 
-    def refusal(self, error: KomeetError) -> tuple[int, Headers, bytes]:
+    def refusal(self, error: KomeetError, wire: Caller = OPENAI_CHAT) -> tuple[int, Headers, bytes]:
         """Return the answer to a request that never became a call."""
-        status, headers, body = render_error(error)
+        status, headers, body = wire.render_error(error)
         return status, [*headers, (b"x-request-id", new_id("req_", self._ports.clock).encode())], body

@@ -7,6 +7,8 @@ from msgspec import Struct
 from komeet.access.rules import Access
 from komeet.core.errors import MethodNotAllowed, UnknownPath
 from komeet.core.http import HttpRequest, Reply
+from komeet.wire.format import Caller
+from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
 
 Handler = Callable[[HttpRequest, Reply], Awaitable[None]]
 
@@ -21,6 +23,8 @@ class Route(Struct, frozen=True, kw_only=True):
     handler: Handler
     rest: bool = False
     """Whether anything may follow the path."""
+    format: Caller = OPENAI_CHAT
+    """The format that errors are said in."""
 
 
 class Table:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from komeet.access.rules import Access
-from komeet.api import chat, models
+from komeet.api import chat, completions, messages, models, responses
 from komeet.api.operations import Operations
 from komeet.api.routes import Route
 from komeet.pipeline.ports import Ports
@@ -13,11 +13,11 @@ def routes(
     ports: Ports, readiness: Callable[[], Mapping[str, str]], exposition: Callable[[], bytes]
 ) -> tuple[Route, ...]:
     """Return the routes; `readiness` says what is missing, `exposition` writes the metrics."""
-    completions = chat.ChatCompletions(ports)
     catalog = models.Models(ports)
     operations = Operations(readiness, exposition)
     return (
-        Route(method="POST", path=chat.PATH, access=Access.KEY, handler=completions.create),
+        *(each.surface(ports).route for each in (chat, completions, responses, messages)),
+        messages.CountTokens(ports).route,
         Route(method="GET", path=models.PATH, access=Access.KEY, handler=catalog.list),
         Route(method="GET", path=models.PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),
         Route(method="GET", path="/healthz", access=Access.PUBLIC, handler=operations.healthz),

@@ -99,6 +99,8 @@ class UsageEvent(Struct, frozen=True, kw_only=True):
     """What was used, so far or in all: the last one counts."""
 
     usage: Usage
+    service_tier: str | None = None
+    """The tier that it was served in, where that is known at the end only; it then counts."""
 
 
 class Finish(Struct, frozen=True, kw_only=True):

@@ -145,13 +145,14 @@ class _Candidate:
 class Folding:
     """An answer that is being put together, event by event."""
 
-    __slots__ = ("candidates", "extras", "start", "usage")
+    __slots__ = ("candidates", "extras", "service_tier", "start", "usage")
 
     def __init__(self) -> None:
         self.start = Start()
         self.candidates: dict[int, _Candidate] = {}
         self.extras = _Extras({})
         self.usage: Usage | None = None
+        self.service_tier: str | None = None
 
     def candidate(self, index: int) -> _Candidate:
         return self.candidates.setdefault(index, _Candidate())
@@ -166,6 +167,7 @@ class Folding:
         match event:
             case Start():
                 self.start = event
+                self.service_tier = event.service_tier
                 self.extras = _Extras(event.extras)
             case PartStart(candidate=candidate, index=index, part=part):
                 self.candidate(candidate).parts[index] = _Growing(part)
@@ -174,8 +176,9 @@ class Folding:
             case ExtraDelta(candidate=candidate, origin=origin, name=name, value=value):
                 extras = self.extras if candidate is None else self.candidate(candidate).extras
                 extras.add(origin, name, value)
-            case UsageEvent(usage=usage):
+            case UsageEvent(usage=usage, service_tier=tier):
                 self.usage = usage
+                self.service_tier = tier or self.service_tier
             case Finish(candidate=index, stop=stop, native_stop=native_stop):
                 candidate = self.candidate(index)
                 candidate.stop, candidate.native_stop = stop, native_stop
@@ -190,7 +193,7 @@ class Folding:
             created=self.start.created,
             candidates=tuple([self.candidates[index].done(index) for index in sorted(self.candidates)]),
             usage=self.usage,
-            service_tier=self.start.service_tier,
+            service_tier=self.service_tier,
             extras=self.extras.done(),
         )
 

@@ -79,3 +79,16 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most tokens that the provider adds to a prompt (chat template, tool instructions) beyond one for each byte."""
     encoding: str = DEFAULT_ENCODING
     """The tokenizer that counts for it where the provider does not."""
+
+    def refuses_sampling(self, effort: str | None, model: str) -> str | None:
+        """Return why the model would refuse sampling parameters, or None where it takes them."""
+        effort = effort or self.default_effort
+        match self.sampling:
+            case Sampling.ALWAYS:
+                return None
+            case Sampling.WITHOUT_REASONING:
+                if effort in (None, "none"):
+                    return None
+                return f"{model} takes it only without reasoning, and the effort is {effort!r}"
+            case Sampling.NEVER:
+                return f"{model} does not take it"

@@ -1,6 +1,7 @@
 """Writes the page about providers from their registry: `python -m komeet.cli.provider_reference`."""
 
 import sys
+from typing import Final
 
 from komeet.providers.registry import Row, load
 
@@ -77,7 +78,7 @@ published documentation, and no code:
 name = "example"
 title = "Example"
 base_url = "https://api.example.com/v1"
-format = "openai_chat"
+formats = ["openai_chat"]
 family = "example"
 key_env = ["EXAMPLE_API_KEY"]
 stream_usage = "ask"
@@ -89,7 +90,7 @@ docs = "https://docs.example.com"
 | --- | --- |
 | `name`, `title` | what stands before the slash; what people call it |
 | `base_url` | where its API starts; the format's paths (`/chat/completions`) follow |
-| `format` | the wire format: `openai_chat` |
+| `formats` | the wire formats that it speaks there, the preferred one first |
 | `family` | whose lines of `catalog/profiles.toml` say what its models take; who understands its opaque parts |
 | `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one |
 | `key_env` | variables that may hold the key |
@@ -109,12 +110,15 @@ limit, parameters that it refuses) is a line in `src/komeet/catalog/profiles.tom
 """
 
 
+_FORMATS: Final = {"openai_chat": "Chat", "openai_responses": "Responses", "anthropic_messages": "Messages"}
+
+
 def page() -> str:
     """Return the page as Markdown."""
     rows = [row for row in load().values() if not row.embedded]
     lines = [
-        "| name | provider | variables | address | prices | usage on streams |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| name | provider | variables | address | formats | prices | usage on streams |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     return _HEAD + "\n".join([*lines, *map(_line, rows)]) + "\n" + _FOOT
 
@@ -122,8 +126,10 @@ def page() -> str:
 def _line(row: Row) -> str:
     variables = ", ".join(f"`{name}`" for name in (*row.host_env, *row.base_url_env, *row.key_env))
     prices = "free" if row.free else "–" if row.price_id is None else "yes"
+    formats = ", ".join(_FORMATS[name] for name in row.formats)
     return (
-        f"| `{row.name}` | [{row.title}]({row.docs}) | {variables} | `{row.base_url}` | {prices} | {row.stream_usage} |"
+        f"| `{row.name}` | [{row.title}]({row.docs}) | {variables} | `{row.base_url}` | {formats} | {prices} |"
+        f" {row.stream_usage} |"
     )
 
 

@@ -83,7 +83,13 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
     if row is None:
         if wanted.base_url is None:
             raise ConfigError(f".base_url: {wanted.name} is not in the registry, so its address is needed")
-        made = make(name=wanted.name, base_url=wanted.base_url, credential=credential, deadlines=deadlines)
+        made = make(
+            name=wanted.name,
+            base_url=wanted.base_url,
+            formats=wanted.formats or ("openai_chat",),
+            credential=credential,
+            deadlines=deadlines,
+        )
     else:
         if row.auth == "bearer" and credential is None:
             raise ConfigError(f".api_key: {wanted.name} needs a key; give one, or set {' or '.join(row.key_env)}")
@@ -95,6 +101,8 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
         headers=(*made.headers, *headers),
         models=made.models if wanted.models is None else wanted.models,
         stream_usage=wanted.stream_usage or made.stream_usage,
+        formats=wanted.formats or made.formats,
+        losses=wanted.losses,
         price_id=wanted.prices_of or made.price_id,
     )
 

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from komeet.core.secrets import Secret
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+FormatName = Literal["openai_chat", "openai_responses", "anthropic_messages"]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
 
@@ -65,6 +66,17 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     prices_of: Annotated[
         str | None, Meta(description="The price book's name for it, where it bills as a provider of the book does.")
     ] = None
+    formats: Annotated[
+        Annotated[tuple[FormatName, ...], Meta(min_length=1)] | None,
+        Meta(
+            description="The wire formats that it speaks at this address. A caller's own is used where it is among them,"
+            " else the first. Default: the registry's, or `openai_chat`."
+        ),
+    ] = None
+    losses: Annotated[
+        Literal["adapt", "refuse"] | None,
+        Meta(description="What becomes of calls that lose something on the way to it; default: `translation.losses`."),
+    ] = None
     headers: Annotated[dict[str, str], Meta(description="Headers added to every call.")] = {}
     deadlines: Annotated[Deadlines, Meta(description="How long each phase of a call may take.")] = Deadlines()
 
@@ -104,6 +116,32 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 16_384
 
 
+class Translation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of a call between the caller's format and the provider's."""
+
+    losses: Annotated[
+        Literal["adapt", "refuse"],
+        Meta(
+            description="A knob that the model or its format does not have: left out and declared in `x-komeet-loss`, or"
+            " the call is refused with 422. Content is never left out."
+        ),
+    ] = "adapt"
+    pass_through: Annotated[
+        bool,
+        Meta(description="Whether bytes go through as they came where caller and provider speak the same format."),
+    ] = True
+
+
+class Media(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Documents that callers name by URL, for providers that do not fetch them themselves."""
+
+    fetch: Annotated[
+        bool, Meta(description="Whether Komeet fetches them: from public addresses only, each redirect checked.")
+    ] = False
+    max_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="Largest file.")] = 20_971_520
+    seconds: Annotated[Seconds, Meta(description="Most time for one file.")] = 15.0
+
+
 class Log(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What Komeet writes about itself to standard error."""
 
@@ -126,4 +164,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = None
     embedded: Annotated[Embedded, Meta(description="The embedded model.")] = Embedded()
     ledger: Annotated[Ledger, Meta(description="How spending is kept.")] = Ledger()
+    translation: Annotated[
+        Translation, Meta(description="What becomes of a call between the caller's format and the provider's.")
+    ] = Translation()
+    media: Annotated[
+        Media, Meta(description="Documents that callers name by URL, for providers that do not fetch them themselves.")
+    ] = Media()
     log: Annotated[Log, Meta(description="What Komeet writes about itself.")] = Log()

@@ -33,7 +33,18 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 class Client:
     """Implements `komeet.core.http.Fetcher`. One per process and event loop."""
 
-    __slots__ = ("_clock", "_closed", "_extra_ca", "_limits", "_open", "_pools", "_sweeper", "_tasks", "_tls")
+    __slots__ = (
+        "_admits",
+        "_clock",
+        "_closed",
+        "_extra_ca",
+        "_limits",
+        "_open",
+        "_pools",
+        "_sweeper",
+        "_tasks",
+        "_tls",
+    )
 
     def __init__(
         self,
@@ -42,8 +53,13 @@ class Client:
         limits: ClientLimits | None = None,
         extra_ca: Path | None = None,
         sweep_seconds: float = 0.1,
+        admits: Callable[[str], bool] | None = None,
     ) -> None:
-        """Trust the system's certificate authorities, and those in the PEM file `extra_ca` if there is one."""
+        """Trust the system's certificate authorities, and those in the PEM file `extra_ca` if there is one.
+
+        `admits` says of an address whether it may be connected to; None: every address.
+        """
+        self._admits: Final = admits
         self._clock: Final = clock
         self._limits: Final = limits if limits is not None else ClientLimits()
         self._extra_ca: Final = extra_ca
@@ -102,7 +118,9 @@ class Client:
             if self._tls is None:
                 self._tls = _tls_context(self._extra_ca)
             context = self._tls
-        return await dial(origin, context, lambda: Connection(where, self._limits, self._sweeper), self._tasks)
+        return await dial(
+            origin, context, lambda: Connection(where, self._limits, self._sweeper), self._tasks, self._admits
+        )
 
 
 def _tls_context(extra_ca: Path | None) -> ssl.SSLContext:

@@ -18,14 +18,25 @@ _P = TypeVar("_P", bound=asyncio.Protocol)
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
-async def dial(origin: Origin, context: ssl.SSLContext | None, make: Callable[[], _P], tasks: Tasks) -> _P:
+async def dial(
+    origin: Origin,
+    context: ssl.SSLContext | None,
+    make: Callable[[], _P],
+    tasks: Tasks,
+    admits: Callable[[str], bool] | None = None,
+) -> _P:
     """Return the protocol of a new connection to `origin`, over TLS if there is a context.
+
+    `admits` says of each address that the name has whether it may be connected to; one that may not is enough.
 
     Raises:
         ConnectFailed: the name, the address, the port or the certificate is not what it should be.
     """
     where = place(origin)
-    channel = await connect_any(await _resolve(origin), where, tasks)
+    addresses = await _resolve(origin)
+    if admits is not None and not all(admits(str(target[0])) for _, target in addresses):
+        raise ConnectFailed(f"{where} is not an address of the public internet.")
+    channel = await connect_any(addresses, where, tasks)
     try:
         _, protocol = await asyncio.get_running_loop().create_connection(
             make, sock=channel, ssl=context, server_hostname=None if context is None else origin.host

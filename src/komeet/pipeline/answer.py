@@ -10,6 +10,7 @@ from komeet.core.money import dollars
 from komeet.pipeline.bill import estimate_usage, price_usage
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
+from komeet.wire.way import HubTap
 
 _LARGEST_ANSWER = 128 << 20
 JSON = (b"content-type", b"application/json")
@@ -53,9 +54,7 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
     """
     envelope = call.known_envelope
     body = await answer.read(_LARGEST_ANSWER)
-    if streams(answer):
-        body = call.format.as_whole(body)
-    whole = call.format.read_whole(body)
+    whole = attempt.known_way.whole(body, streamed=streams(answer))
     if isinstance(whole, KomeetError):
         attempt.refused = True
         raise whole
@@ -67,9 +66,8 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    kind = JSON
-    if envelope.stream:
-        kind, body = _EVENTS, call.format.as_stream(body, include_usage=envelope.include_usage)
+    kind = _EVENTS if envelope.stream else JSON
+    body = whole.render(attempt.usage)
     headers = [kind, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
         headers.append((b"x-komeet-usage", b"estimated"))
@@ -89,7 +87,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     Raises:
         UpstreamError: the stream broke or ended early; what had come before has been forwarded.
     """
-    tap = attempt.tap = call.format.tap(include_usage=call.known_envelope.include_usage)
+    tap = attempt.tap = attempt.known_way.tap()
     reply = call.reply
     reply.on_flow(answer.pause, answer.resume)
     call.status = 200
@@ -109,11 +107,13 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     broken: UpstreamError | None = None
     try:
         await answer.relay(feed)
+        if isinstance(tap, HubTap) and tap.done and tap.usage is None:
+            await _count(call, attempt, tap, ports)
     except UpstreamError as error:
         broken = error
     finally:
-        attempt.told = tap.done or tap.error is not None
         rest, complete = tap.end()
+        attempt.told = tap.done or tap.error is not None
         attempt.usage = tap.usage
         attempt.model_served = tap.model
         attempt.service_tier = tap.service_tier
@@ -129,6 +129,14 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     if not complete:
         raise CutMidStream(f"{attempt.candidate.provider.name} ended its stream before the answer was complete.")
     attempt.completed = True
+
+
+async def _count(call: Call, attempt: Attempt, tap: HubTap, ports: Ports) -> None:
+    """Estimate what the provider did not report, before the stream ends: the caller's format has a place for it."""
+    attempt.output_text = tap.output_text()
+    await estimate_usage(call, attempt, ports)
+    assert attempt.usage is not None
+    tap.estimated(attempt.usage)
 
 
 def elapsed_us(call: Call, ports: Ports) -> int:

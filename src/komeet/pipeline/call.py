@@ -10,7 +10,8 @@ from komeet.core.ids import new_id
 from komeet.core.money import Nano
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
-from komeet.wire.format import Envelope, Format, Passed, Tap
+from komeet.wire.format import Caller, Envelope, Passed, Tap
+from komeet.wire.way import Way
 
 REFUSED = "upstream_refused"
 """What is noted of a call that the provider refused as the caller's own mistake, in words that were passed on."""
@@ -37,7 +38,7 @@ class Call:
         "usage_refused_by",
     )
 
-    def __init__(self, request: HttpRequest, reply: Reply, wire: Format, surface: str, clock: Clock) -> None:
+    def __init__(self, request: HttpRequest, reply: Reply, wire: Caller, surface: str, clock: Clock) -> None:
         self.id = new_id("req_", clock)
         self.request = request
         self.reply = reply
@@ -99,11 +100,14 @@ class Attempt:
         "told",
         "upstream_request_id",
         "usage",
+        "way",
     )
 
     def __init__(self, candidate: Candidate[Provider], clock: Clock) -> None:
         self.id = new_id("att_", clock)
         self.candidate = candidate
+        self.way: Way | None = None
+        """How it is translated."""
         self.held: Nano | None = None
         """The amount on hold; None: nothing is."""
         self.inserted_limit: int | None = None
@@ -137,6 +141,12 @@ class Attempt:
         """What the caller got, where the key asks for it to be kept."""
         self.failed: KomeetError | None = None
         """The error that the provider sent inside its stream."""
+
+    @property
+    def known_way(self) -> Way:
+        """How it is translated; only after `translate`."""
+        assert self.way is not None
+        return self.way
 
     def mark_sent(self) -> None:
         """Note that the first byte is about to leave."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from komeet.access.keys import PREFIX, Key, KeyStore, digest
-from komeet.access.rules import bearer
+from komeet.access.rules import presented
 from komeet.core.clock import Clock
 from komeet.core.errors import AuthError
 
@@ -17,10 +17,11 @@ async def identify(headers: Mapping[bytes, bytes], keys: KeyStore, clock: Clock)
         AuthError: there is none, or it is not known, revoked or expired.
         Unavailable: the store of keys is out of reach.
     """
-    token = bearer(headers)
+    token = presented(headers, PREFIX)
     if token is None:
         raise AuthError(
-            "No API key. Send one as `Authorization: Bearer sk-km-…`; `komeet key create --name NAME` makes one."
+            "No API key. Send one as `Authorization: Bearer sk-km-…` (or `x-api-key`); `komeet key create --name NAME`"
+            " makes one."
         )
     if not token.startswith(PREFIX):
         raise AuthError(_UNKNOWN)

@@ -15,6 +15,7 @@ from komeet.ledger.port import Ledger
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
+from komeet.wire.format import Formats
 
 
 class Spawner(Protocol):
@@ -43,6 +44,18 @@ class Estimator(Protocol):
         ...
 
 
+class Media(Protocol):
+    """Fetches files that callers name by URL, where a provider does not fetch them itself."""
+
+    async def fetch(self, url: str) -> tuple[str, bytes]:
+        """Return the media type and the bytes.
+
+        Raises:
+            WireError: 400, it may not be fetched, or does not come.
+        """
+        ...
+
+
 class Observer(Protocol):
     """Learns of every call that ended: the request log, the metrics. Never blocks, never raises."""
 
@@ -55,6 +68,10 @@ class Policy(Struct, frozen=True, kw_only=True):
     unpriced: Literal["allow", "refuse"] = "allow"
     budget_output_tokens: int = 16_384
     """The output limit that is set for keys with a budget when the caller sets none."""
+    losses: Literal["adapt", "refuse"] = "adapt"
+    """Whether a call of which something would be lost is made all the same; a provider may have its own policy."""
+    pass_through: bool = True
+    """Whether bytes go through as they came where caller and provider speak the same format."""
 
 
 class Ports(Struct, frozen=True, kw_only=True):
@@ -68,6 +85,9 @@ class Ports(Struct, frozen=True, kw_only=True):
     fetcher: Fetcher
     embedded: Embedded | None
     estimator: Estimator
+    formats: Formats
+    media: Media | None
+    """None: nothing that a caller names is fetched."""
     tasks: Spawner
     observers: tuple[Observer, ...]
     policy: Policy

@@ -12,7 +12,7 @@ from komeet.pipeline.stages import ATTEMPT, REQUEST
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
 
-_log = logging.getLogger("komeet.pipeline")
+LOG = logging.getLogger("komeet.pipeline")
 
 
 async def run(call: Call, ports: Ports) -> None:
@@ -27,10 +27,10 @@ async def run(call: Call, ports: Ports) -> None:
             while await _again(call, candidate, ports):
                 pass
     except KomeetError as error:
-        _refuse(call, error)
-    except Exception:  # noqa: BLE001 - the stage runner: a fault of ours is an answer too
-        _log.exception("call %s failed", call.id)
-        _refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
+        refuse(call, error)
+    except Exception:
+        LOG.exception("call %s failed", call.id)
+        refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
     finally:
         call.latency_us = elapsed_us(call, ports)
         if call.settled:
@@ -65,10 +65,11 @@ async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bo
     return False
 
 
-def _refuse(call: Call, error: KomeetError) -> None:
+def refuse(call: Call, error: KomeetError) -> None:
+    """Say the error to the caller, whatever has reached it before."""
     call.error = error
     if error.detail is not None:
-        _log.warning("call %s: %s (%s)", call.id, error.message, error.detail)
+        LOG.warning("call %s: %s (%s)", call.id, error.message, error.detail)
     if call.reply.finished:
         return  # the fault came behind the answer
     if call.reply.started:

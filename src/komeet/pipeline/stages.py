@@ -5,9 +5,11 @@ whatever happens in an attempt, it is settled afterwards (`pipeline.settle`).
 """
 
 import logging
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 
 from komeet.canonical.extent import Extent
+from komeet.canonical.part import Inline
 from komeet.core.errors import BudgetExceeded, NotAllowed, UpstreamError, UpstreamRefused, UpstreamTimedOut
 from komeet.core.http import Answer
 from komeet.core.money import Nano
@@ -19,6 +21,8 @@ from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.ports import Ports
 from komeet.providers.provider import outgoing
 from komeet.wire.format import Passed
+from komeet.wire.formats import choose_format
+from komeet.wire.way import Way
 
 _LEAST_OUTPUT = 16
 """Tokens: a budget that affords fewer is exhausted, rather than answered with a stump."""
@@ -34,7 +38,7 @@ async def identify(call: Call, ports: Ports) -> None:
 
 async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
     """Read what the caller asks for."""
-    call.envelope = call.format.parse_envelope(call.request.body)
+    call.envelope = call.format.parse_envelope(call.request.body, call.request.headers)
 
 
 async def choose(call: Call, ports: Ports) -> None:
@@ -59,6 +63,31 @@ async def choose(call: Call, ports: Ports) -> None:
             f"The price of `{asked}` at {candidate.provider.name} is not known, and {reason}.", param="model"
         )
     call.candidates = (candidate,)
+
+
+async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
+    """Decide in which format the provider is asked; where it is another, read the request whole."""
+    provider, profile = attempt.candidate.provider, attempt.candidate.profile
+    target = ports.formats[choose_format(call.format.name, provider.formats, profile.formats)]
+    attempt.way = Way(
+        call.format,
+        target,
+        call.known_envelope,
+        id=call.id.removeprefix("req_"),
+        created=call.arrived_at // 1000,
+        pass_through=ports.policy.pass_through,
+        strict=(provider.losses or ports.policy.losses) == "refuse",
+    )
+
+
+async def gather(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
+    """Fetch the files that the provider would have to be sent, and the caller names by URL; only where that is allowed."""
+    way = attempt.known_way
+    if ports.media is None or way.identity:
+        return
+    for url in way.urls():
+        media_type, data = await ports.media.fetch(url)
+        way.inline(url, Inline(media_type, b64encode(data).decode("ascii")))
 
 
 async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
@@ -143,8 +172,8 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         and provider.name != call.usage_refused_by
         and not ports.learned.refuses_stream_options(provider.name)
     )
-    edited = call.format.edit(
-        envelope,
+    way = attempt.known_way
+    edited = way.request(
         model=attempt.candidate.model,
         profile=attempt.candidate.profile,
         output_limit=attempt.inserted_limit,
@@ -155,9 +184,17 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         assert ports.embedded is not None
         provider = provider.at(*await ports.embedded.origin())
     answer = attempt.answer = await ports.fetcher.fetch(
-        outgoing(provider, path=call.format.path, body=edited.body, stream=envelope.stream), attempt.mark_sent
+        outgoing(
+            provider,
+            path=way.target.path,
+            body=edited.body,
+            stream=envelope.stream,
+            headers=edited.headers,
+            key=edited.key,
+        ),
+        attempt.mark_sent,
     )
-    attempt.upstream_request_id = answer.headers.get(b"x-request-id", b"")[:200].decode("latin-1")
+    attempt.upstream_request_id = _request_id(answer)
     if 200 <= answer.status < 300:
         attempt.accepted = True
         if provider.name == call.usage_refused_by:
@@ -167,20 +204,26 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         await _read_refusal(call, attempt, answer)
 
 
+def _request_id(answer: Answer) -> str:
+    named = answer.headers.get(b"x-request-id") or answer.headers.get(b"request-id", b"")
+    return named[:200].decode("latin-1")
+
+
 async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     """Take the provider's refusal; the status alone says what it means, where its words do not come."""
     provider = attempt.candidate.provider
-    refusal = call.format.parse_error(answer.status, answer.headers, b"", provider.name)
+    target = attempt.known_way.target
+    refusal = target.parse_error(answer.status, answer.headers, b"", provider.name)
     attempt.refused = not isinstance(refusal, UpstreamTimedOut)
     try:
         body = await answer.read(_LARGEST_REFUSAL)
     except UpstreamError as broken:
         _log.info("call %s: the refusal of %s was not read: %s", call.id, provider.name, broken.message)
         body = b""
-    if answer.status == 400 and attempt.asked_for_usage and call.format.names_stream_options(body):
+    if answer.status == 400 and attempt.asked_for_usage and target.names_stream_options(body):
         call.usage_refused_by = provider.name
         raise UpstreamRefused(f"{provider.name} does not take `stream_options`.", upstream_status=400)
-    refusal = call.format.parse_error(answer.status, answer.headers, body, provider.name)
+    refusal = target.parse_error(answer.status, answer.headers, body, provider.name)
     if not isinstance(refusal, Passed):
         raise refusal
     attempt.passed = refusal
@@ -189,8 +232,10 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
 async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hand the answer to the caller as it comes, and meter it from the same bytes."""
     if attempt.passed is not None:
-        call.status = attempt.passed.status
-        call.reply.whole(attempt.passed.status, [JSON, *reply_headers(call, attempt)], attempt.passed.body)
+        passed, way = attempt.passed, attempt.known_way
+        body = passed.body if way.target.name == call.format.name else call.format.render_refusal(passed)
+        call.status = passed.status
+        call.reply.whole(passed.status, [JSON, *reply_headers(call, attempt)], body)
         return
     assert attempt.answer is not None
     if call.known_envelope.stream and streams(attempt.answer):
@@ -203,4 +248,4 @@ RequestStage = Callable[[Call, Ports], Awaitable[None]]
 AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
 
 REQUEST: tuple[RequestStage, ...] = (identify, parse, choose)
-ATTEMPT: tuple[AttemptStage, ...] = (reserve, send, relay)
+ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, relay)

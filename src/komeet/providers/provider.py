@@ -57,7 +57,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     origin: Origin
     prefix: str
     """The path that precedes every path of the API: `/v1`, or nothing."""
-    format: str
+    formats: tuple[str, ...]
+    """The wire formats that it speaks at this address; where the caller's is not among them, the first is used."""
     family: str
     credential: Secret | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -66,6 +67,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     """Patterns of the models that it offers by bare name; None: those of the price book, or any."""
     stream_usage: StreamUsage = "ask"
+    losses: Literal["adapt", "refuse"] | None = None
+    """Whether a call of which something would be lost is made all the same; None: as the gateway's policy says."""
     price_id: str | None = None
     """Its name in the price book; None: its prices are configured, or not known."""
     free: bool = False
@@ -87,7 +90,7 @@ def make(  # noqa: PLR0913 - a provider has that many properties
     name: str,
     base_url: str,
     title: str = "",
-    format: str = "openai_chat",  # noqa: A002 - the field is called that everywhere
+    formats: tuple[str, ...] = ("openai_chat",),
     family: str = "",
     credential: Secret | None = None,
     headers: Mapping[str, str] | None = None,
@@ -111,7 +114,7 @@ def make(  # noqa: PLR0913 - a provider has that many properties
         title=title or name,
         origin=origin,
         prefix=prefix,
-        format=format,
+        formats=formats,
         family=family or name,
         credential=_checked(credential),
         headers=tuple(_header(key, value) for key, value in (headers or {}).items()),
@@ -126,7 +129,15 @@ def make(  # noqa: PLR0913 - a provider has that many properties
     )
 
 
-def outgoing(provider: Provider, *, path: str, body: bytes, stream: bool, headers: Headers = ()) -> Outgoing:
+def outgoing(  # noqa: PLR0913 - what a request is made of
+    provider: Provider,
+    *,
+    path: str,
+    body: bytes,
+    stream: bool,
+    headers: Headers = (),
+    key: Literal["bearer", "x-api-key"] = "bearer",
+) -> Outgoing:
     """Return the request that asks a provider.
 
     Args:
@@ -134,15 +145,13 @@ def outgoing(provider: Provider, *, path: str, body: bytes, stream: bool, header
         path: the path of the wire format, such as `/chat/completions`; it follows the provider's own prefix.
         body: the request, as JSON.
         stream: whether the answer is asked for as a stream.
-        headers: further headers of this call, names in lower case.
+        headers: further headers of this call, names in lower case; one that the provider sets itself is left out.
+        key: how the provider is shown the key.
     """
     common = _STREAM if stream else _WHOLE
-    credential = provider.credential
-    if credential is None:
-        every = (*common, *provider.headers, *headers)
-    else:
-        bearer = (b"authorization", b"Bearer " + credential.reveal().encode("ascii"))
-        every = (*common, bearer, *provider.headers, *headers)
+    own = {name for name, _ in provider.headers}
+    further = [header for header in headers if header[0] not in own] if own else headers
+    every = (*common, *_shown(provider.credential, key), *provider.headers, *further)
     return Outgoing(
         origin=provider.origin,
         target=provider.prefix + path,
@@ -150,6 +159,17 @@ def outgoing(provider: Provider, *, path: str, body: bytes, stream: bool, header
         body=body,
         deadlines=provider.deadlines,
     )
+
+
+def _shown(credential: Secret | None, key: Literal["bearer", "x-api-key"]) -> Headers:
+    if credential is None:
+        return ()
+    text = credential.reveal().encode("ascii")
+    match key:
+        case "bearer":
+            return ((b"authorization", b"Bearer " + text),)
+        case "x-api-key":
+            return ((b"x-api-key", text),)
 
 
 def _checked(credential: Secret | None) -> Secret | None:

@@ -13,6 +13,7 @@ from komeet.providers.address import at_host, parse_base_url
 from komeet.providers.provider import Provider, StreamUsage, make
 
 Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
+FormatName: TypeAlias = Literal["openai_chat", "openai_responses", "anthropic_messages"]
 _Variable: TypeAlias = Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")]
 
 
@@ -22,7 +23,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Name
     title: str
     base_url: str
-    format: Literal["openai_chat"]
+    formats: Annotated[tuple[FormatName, ...], Meta(min_length=1)]
     family: Name
     auth: Literal["bearer", "optional"] = "bearer"
     key_env: tuple[_Variable, ...]
@@ -90,7 +91,7 @@ def provider_of(
         name=row.name,
         title=row.title,
         base_url=base_url or row.base_url,
-        format=row.format,
+        formats=row.formats,
         family=row.family,
         credential=credential,
         headers=row.headers,

@@ -237,6 +237,11 @@ class Format(Caller, Protocol):
     """A format in both roles."""
 
     @property
+    def fetches_files(self) -> bool:
+        """Whether its providers fetch documents by URL."""
+        ...
+
+    @property
     def path(self) -> str:
         """Where providers take it, below their base URL."""
         ...

@@ -124,7 +124,9 @@ def test_what_is_the_providers_fault_is_said_in_our_words(status: int, kind: typ
 
 @pytest.mark.parametrize("status", [400, 404, 409, 413, 415, 422, 451])
 def test_what_is_about_the_request_is_passed_on_as_it_came(status: int) -> None:
-    assert parse_error(status, {}, SHAPED, "openai") == Passed(status, SHAPED)
+    assert parse_error(status, {}, SHAPED, "openai") == Passed(
+        status=status, body=SHAPED, message="No such model.", code="model_not_found"
+    )
 
 
 @pytest.mark.parametrize(

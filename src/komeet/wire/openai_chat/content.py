@@ -23,7 +23,9 @@ from komeet.canonical.part import (
     Url,
 )
 from komeet.wire.members import ARRAY, INT, OBJECT, OBJECTS, STRING, merged, read, wrong_type
-from komeet.wire.openai_chat.members import ORIGIN, Members
+from komeet.wire.openai_chat.cache import take_mark
+from komeet.wire.openai_chat.members import ORIGIN, Members, dialect, place
+from komeet.wire.openai_chat.sealed import DETAILS
 
 THINKING: Final = "thinking"
 """Mistral's name for a reasoning that is a part of the content."""
@@ -82,8 +84,8 @@ def _reasoning(members: Members) -> tuple[Reasoning, ...]:
     if text is None:
         text = members.fitting("reasoning", STRING)
         field = "reasoning" if text else ""
-    details = members.fitting("reasoning_details", ARRAY)
-    seal = Seal(origin=ORIGIN, name="reasoning_details", value=_array(details)) if details else None
+    details = members.fitting(DETAILS, ARRAY)
+    seal = Seal(origin=ORIGIN, name=DETAILS, value=_array(details)) if details else None
     return (Reasoning(text=text or "", seal=seal, field=field),) if text or seal else ()
 
 
@@ -129,9 +131,11 @@ def _part(raw: Raw, path: str) -> Part:
     members = Members(found, path)
     match members.need("type"):
         case "text":
-            return Text(text=members.need("text"), extras=members.left())
+            text, cache = members.need("text"), take_mark(members)
+            return Text(text=text, cache=cache, extras=members.left())
         case "refusal":
-            return Refusal(text=members.need("refusal"), extras=members.left())
+            text, cache = members.need("refusal"), take_mark(members)
+            return Refusal(text=text, cache=cache, extras=members.left())
         case "image_url":
             return _image(members)
         case "input_audio":
@@ -152,6 +156,7 @@ def _image(members: Members) -> Image:
     return Image(
         source=_source(url),
         detail=inside.text("detail"),
+        cache=take_mark(members),
         extras=merged(members.left(), inside.left("image_url")),
     )
 
@@ -160,6 +165,7 @@ def _input_audio(members: Members) -> Audio:
     inside = members.inside("input_audio")
     return Audio(
         source=Inline(f"audio/{inside.need('format')}", inside.need("data")),
+        cache=take_mark(members),
         extras=merged(members.left(), inside.left("input_audio")),
     )
 
@@ -168,11 +174,12 @@ def _file(members: Members) -> File:
     inside = members.inside("file")
     file_id = inside.text("file_id")
     source = FileId(file_id) if file_id is not None else _source(inside.need("file_data"))
-    return File(
-        source=source,
-        filename=inside.text("filename") or "",
-        extras=merged(members.left(), inside.left("file")),
-    )
+    filename, cache = inside.text("filename") or "", take_mark(members)
+    extras = merged(members.left(), inside.left("file"))
+    if isinstance(source, Url):  # OpenRouter takes it; OpenAI says that it does not
+        where = place("file")
+        extras = {**extras, where: {**extras.get(where, {}), **dialect("file_data", "file")[where]}}
+    return File(source=source, filename=filename, cache=cache, extras=extras)
 
 
 def _source(url: str) -> Source:

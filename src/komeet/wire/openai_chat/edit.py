@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from komeet.canonical.loss import Loss
-from komeet.catalog.profile import Profile, Sampling
+from komeet.catalog.profile import Profile
 from komeet.core.errors import WireError
 from komeet.wire.format import Edited, Envelope
 from komeet.wire.json import encode_object
@@ -46,7 +46,7 @@ def edit(envelope: Envelope, *, model: str, profile: Profile, output_limit: int 
         _drop_sampling(fields, envelope, profile, losses)
     if envelope.stream:
         _set_usage(fields, envelope, losses, ask=ask_usage)
-    return Edited(encode_object(fields), tuple(losses))
+    return Edited(body=encode_object(fields), losses=tuple(losses))
 
 
 def _refuse(envelope: Envelope, profile: Profile) -> None:
@@ -99,22 +99,8 @@ def _number(value: int) -> Raw:
     return Raw(str(value).encode())
 
 
-def refused_sampling(profile: Profile, effort: str | None, model: str) -> str | None:
-    """Return why the model would refuse sampling parameters, or None where it takes them."""
-    effort = effort or profile.default_effort
-    match profile.sampling:
-        case Sampling.ALWAYS:
-            return None
-        case Sampling.WITHOUT_REASONING:
-            if effort in (None, "none"):
-                return None
-            return f"{model} takes it only without reasoning, and the effort is {effort!r}"
-        case Sampling.NEVER:
-            return f"{model} does not take it"
-
-
 def _drop_sampling(fields: dict[str, Raw], envelope: Envelope, profile: Profile, losses: list[Loss]) -> None:
-    reason = refused_sampling(profile, envelope.effort, envelope.model)
+    reason = profile.refuses_sampling(envelope.effort, envelope.model)
     if reason is None:
         return
     for name, default in SAMPLING.items():

@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Raw
 
 from komeet.core.errors import WireError
+from komeet.wire import seal
 from komeet.wire.format import Envelope
 from komeet.wire.json import parse_object
 from komeet.wire.members import BOOL, INT, NULL, NUMBER, OBJECT, STRING, missing, read, wrong_type
@@ -29,6 +30,7 @@ _NUMBERS: Final = ("temperature", "top_p", "presence_penalty", "frequency_penalt
 _MAX_CANDIDATES: Final = 128
 _MAX_LIMIT: Final = 2**31 - 1
 
+_SEAL_MARK: Final = seal.MARK.encode()
 _FILLED_ARRAY = re.compile(rb"\[\s*+[^\]]")
 
 
@@ -59,6 +61,7 @@ def parse_envelope(body: bytes) -> Envelope:
         service_tier=read(get("service_tier"), STRING, "service_tier", "a string"),
         alternatives="models" in fields,
         sampling=() if fields.keys().isdisjoint(SAMPLING) else _sampling(fields),
+        sealed=_SEAL_MARK in body,
     )
 
 

@@ -25,5 +25,7 @@ def render_finish(stop: StopReason, native: str) -> str:
     match stop:
         case StopReason.STOP | StopReason.PAUSED | StopReason.OTHER:
             return "stop"
+        case StopReason.REFUSED:
+            return "content_filter"
         case StopReason.LENGTH | StopReason.TOOL_CALLS | StopReason.CONTENT_FILTER:
             return stop.value

@@ -4,16 +4,29 @@ from collections.abc import Mapping
 from typing import Final
 
 from komeet.canonical.extent import Extent
+from komeet.canonical.request import Request
+from komeet.canonical.response import Response
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
-from komeet.wire.format import Edited, Envelope, Format, Passed
+from komeet.wire.format import Asked, Edited, Envelope, Format, Passed
 from komeet.wire.openai_chat.edit import edit
 from komeet.wire.openai_chat.envelope import parse_envelope
-from komeet.wire.openai_chat.errors import names_stream_options, parse_error, render_error, render_stream_error
+from komeet.wire.openai_chat.errors import (
+    names_stream_options,
+    parse_error,
+    render_error,
+    render_refusal,
+    render_stream_error,
+)
 from komeet.wire.openai_chat.extent import measure
+from komeet.wire.openai_chat.parse_request import parse_request
+from komeet.wire.openai_chat.parse_response import parse_response
 from komeet.wire.openai_chat.prompt import prompt_text
-from komeet.wire.openai_chat.recast import as_stream, as_whole
+from komeet.wire.openai_chat.render_request import render_request
+from komeet.wire.openai_chat.render_response import render_response
+from komeet.wire.openai_chat.render_stream import StreamRenderer
+from komeet.wire.openai_chat.stream import StreamParser
 from komeet.wire.openai_chat.tap import ChatTap
 from komeet.wire.openai_chat.whole import ChatWhole, read_whole
 
@@ -25,9 +38,13 @@ class OpenAIChat:
 
     name: str = "openai_chat"
     path: str = "/chat/completions"
+    fetches_files: bool = False
 
-    def parse_envelope(self, body: bytes) -> Envelope:
+    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none is read
         return parse_envelope(body)
+
+    def parse_request(self, envelope: Envelope) -> Request:
+        return parse_request(envelope)
 
     def measure(self, envelope: Envelope) -> Extent:
         return measure(envelope)
@@ -40,17 +57,26 @@ class OpenAIChat:
     ) -> Edited:
         return edit(envelope, model=model, profile=profile, output_limit=output_limit, ask_usage=ask_usage)
 
+    def render_request(self, request: Request, profile: Profile, *, ask_usage: bool) -> Edited:
+        return render_request(request, profile, ask_usage=ask_usage)
+
     def tap(self, *, include_usage: bool) -> ChatTap:
         return ChatTap(include_usage=include_usage)
 
     def read_whole(self, body: bytes) -> ChatWhole | UpstreamError:
         return read_whole(body)
 
-    def as_stream(self, body: bytes, *, include_usage: bool) -> bytes:
-        return as_stream(body, include_usage=include_usage)
+    def parse_response(self, body: bytes) -> Response:
+        return parse_response(body)
 
-    def as_whole(self, stream: bytes) -> bytes:
-        return as_whole(stream)
+    def stream_parser(self) -> StreamParser:
+        return StreamParser()
+
+    def render_response(self, response: Response, asked: Asked) -> bytes:
+        return render_response(response, asked)
+
+    def stream_renderer(self, asked: Asked) -> StreamRenderer:
+        return StreamRenderer(asked)
 
     def names_stream_options(self, body: bytes) -> bool:
         return names_stream_options(body)
@@ -59,6 +85,9 @@ class OpenAIChat:
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str
     ) -> KomeetError | Passed:
         return parse_error(status, headers, body, provider)
+
+    def render_refusal(self, passed: Passed) -> bytes:
+        return render_refusal(passed)
 
     def render_error(self, error: KomeetError) -> tuple[int, Headers, bytes]:
         return render_error(error)

@@ -4,21 +4,23 @@ from typing import Final
 
 from msgspec import Raw
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
-from komeet.canonical.part import Opaque, ToolResult
+from komeet.canonical.extras import Extras
+from komeet.canonical.part import Opaque, Part, ToolResult
 from komeet.canonical.request import JsonOutput, Request, Sampling
-from komeet.canonical.tool import CustomTool, FunctionTool, Tool, ToolChoice, ToolMode
 from komeet.canonical.turn import Role, Turn
 from komeet.core.errors import WireError
 from komeet.wire.format import Envelope
-from komeet.wire.json import encode_object
-from komeet.wire.members import BOOL, INT, NULL, NUMBER, OBJECT, OBJECTS, STRING, STRINGS, merged
+from komeet.wire.members import BOOL, INT, NULL, NUMBER, OBJECTS, STRING, STRINGS, merged
+from komeet.wire.openai_chat.cache import take_mark
 from komeet.wire.openai_chat.content import assistant_parts, content_parts
 from komeet.wire.openai_chat.envelope import LIMITS, parse_envelope
-from komeet.wire.openai_chat.members import ORIGIN, Members
+from komeet.wire.openai_chat.members import ORIGIN, Members, dialect
+from komeet.wire.openai_chat.parse_tools import parse_tool, parse_tool_choice, take_web_search
+from komeet.wire.openai_chat.sealed import take_sealed
 
 _READ_BY_ENVELOPE: Final = (*LIMITS, "model", "stream", "n", "reasoning_effort", "service_tier")
-_MODES: Final = {mode.value: mode for mode in (ToolMode.AUTO, ToolMode.NONE, ToolMode.REQUIRED)}
 _metadata: Decoder[dict[str, str] | None] = Decoder(dict[str, str] | None)
 
 
@@ -38,13 +40,14 @@ def parse_request(source: bytes | Envelope) -> Request:
     options = members.within("stream_options") or Members({})
     turns = members.take("messages", OBJECTS, "an array of objects") or []
     tools = members.take("tools", OBJECTS, "an array of objects") or []
+    sampling = _sampling(members)
     return Request(
         model=envelope.model,
         turns=tuple([_turn(Members(turn, f"messages[{i}]")) for i, turn in enumerate(turns)]),
-        tools=tuple([_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)]),
-        tool_choice=_tool_choice(members.raw("tool_choice")),
+        tools=(*[parse_tool(tool, f"tools[{i}]") for i, tool in enumerate(tools)], *take_web_search(members)),
+        tool_choice=parse_tool_choice(members.raw("tool_choice")),
         parallel_tool_calls=members.take("parallel_tool_calls", BOOL, "a boolean"),
-        sampling=_sampling(members),
+        sampling=sampling,
         output_limit=envelope.output_limit,
         stop=_stop(members),
         candidates=envelope.candidates if fields.get("n", NULL) != NULL else None,
@@ -54,8 +57,11 @@ def parse_request(source: bytes | Envelope) -> Request:
         verbosity=members.text("verbosity"),
         output=_output(members.raw("response_format")),
         service_tier=envelope.service_tier,
+        user=members.fitting("user", STRING),
+        prompt_cache_key=members.fitting("prompt_cache_key", STRING),
+        cache=take_mark(members),
         metadata=members.fitting("metadata", _metadata) or {},
-        extras=merged(members.left(), options.left("stream_options")),
+        extras=_extras(members, options, sampling),
     )
 
 
@@ -68,7 +74,15 @@ def _sampling(members: Members) -> Sampling:
         seed=members.take("seed", INT, "an integer"),
         logprobs=members.take("logprobs", BOOL, "a boolean"),
         top_logprobs=members.take("top_logprobs", INT, "an integer"),
+        top_k=members.fitting("top_k", INT),
     )
+
+
+def _extras(members: Members, options: Members, sampling: Sampling) -> Extras:
+    left = members.left()
+    if sampling.top_k is not None:
+        left = {ORIGIN: {**left.get(ORIGIN, {}), **dialect("top_k")[ORIGIN]}}
+    return merged(left, options.left("stream_options"))
 
 
 def _stop(members: Members) -> tuple[str, ...]:
@@ -94,49 +108,16 @@ def _turn(members: Members) -> Turn:
         call_id = "" if named == "function" else members.need("tool_call_id")
         parts, name = (ToolResult(call_id=call_id, parts=parts, name=name or ""),), None
     elif role is Role.ASSISTANT:
-        parts = assistant_parts(members, parts)
-    return Turn(role=role, parts=parts, name=name, extras=members.left())
+        parts = (*take_sealed(members), *assistant_parts(members, parts))
+    return Turn(role=role, parts=_marked(parts, members), name=name, extras=members.left())
 
 
-def _tool(tool: dict[str, Raw], path: str) -> Tool:
-    members = Members(tool, path)
-    match members.text("type"):
-        case "function" | None:
-            inside = members.inside("function")
-            schema = inside.raw("parameters")
-            return FunctionTool(
-                name=inside.need("name"),
-                description=inside.text("description"),
-                schema=None if schema is None else bytes(schema),
-                strict=inside.take("strict", BOOL, "a boolean"),
-                extras=merged(members.left(), inside.left("function")),
-            )
-        case "custom":
-            inside = members.inside("custom")
-            return CustomTool(
-                name=inside.need("name"),
-                description=inside.text("description"),
-                grammar=inside.raw("format"),
-                extras=merged(members.left(), inside.left("custom")),
-            )
-        case _:
-            return Opaque(origin=ORIGIN, value=Raw(encode_object(tool)))
-
-
-def _tool_choice(raw: Raw | None) -> ToolChoice | Opaque | None:
-    if raw is None:
-        return None
-    members = Members({"tool_choice": raw})
-    mode = members.fitting("tool_choice", STRING)
-    if mode in _MODES:
-        return ToolChoice(mode=_MODES[mode])
-    outside = Members(members.fitting("tool_choice", OBJECT) or {})
-    kind = outside.fitting("type", STRING) or "function"
-    inside = Members(outside.fitting(kind, OBJECT) or {})
-    name = inside.fitting("name", STRING)
-    if name is None or kind not in ("function", "custom") or outside.left() or inside.left():
-        return Opaque(origin=ORIGIN, value=raw)
-    return ToolChoice(mode=ToolMode.NAMED, name=name, custom=kind == "custom")
+def _marked(parts: tuple[Part, ...], members: Members) -> tuple[Part, ...]:
+    """Put a mark that stands in the message on the last of its parts."""
+    if not parts or isinstance(last := parts[-1], Opaque) or last.cache is not None:
+        return parts
+    mark = take_mark(members, "message")
+    return parts if mark is None else (*parts[:-1], replace(last, cache=mark))
 
 
 def _output(raw: Raw | None) -> JsonOutput | Opaque | None:

@@ -1,177 +1,191 @@
 """From turns to the messages of a Chat Completions request."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from msgspec import Raw
 
 from komeet.canonical.extras import join
-from komeet.canonical.loss import Loss
-from komeet.canonical.part import (
-    Audio,
-    File,
-    FileId,
-    Image,
-    Inline,
-    Opaque,
-    Part,
-    Reasoning,
-    Refusal,
-    Text,
-    ToolCall,
-    ToolResult,
-    Url,
-)
+from komeet.canonical.part import Audio, FileId, Opaque, Part, Reasoning, Refusal, ServerTool, ToolCall, ToolResult
+from komeet.canonical.tool import flat_name
 from komeet.canonical.turn import Role, Turn
-from komeet.core.errors import Unrepresentable
+from komeet.wire.openai_chat.cache import lose_mark, own_mark, part_mark
 from komeet.wire.openai_chat.content import THINKING
-from komeet.wire.openai_chat.members import ORIGIN, foreign, place
+from komeet.wire.openai_chat.members import ORIGIN, foreign, own
+from komeet.wire.openai_chat.render_content import Json, Piece, Target, content_pieces, plain, text_piece
 
-Json = dict[str, object]
+Placed = tuple[str, Part]
+"""A part, and its path in the request."""
+
+_MOVED = "The result is in the next message of the user."
 
 
-def messages(turns: Sequence[Turn], losses: list[Loss]) -> list[Json]:
-    """Return the messages that say `turns`; what they cannot say is added to `losses`.
+def messages(turns: Sequence[Turn], target: Target) -> list[Json]:
+    """Return the messages that say `turns`; what they cannot say is declared to `target`.
+
+    Turns of an assistant that hold only reasoning or tool calls become one message with their neighbours.
 
     Raises:
         Unrepresentable: 422, a part that the format cannot carry.
     """
-    told: list[Json] = []
+    told = _Messages(target)
+    for group in _joined(turns):
+        told.add(group)
+    told.show_media()
+    return told.all
+
+
+def _joined(turns: Sequence[Turn]) -> Iterator[list[tuple[int, Turn]]]:
+    group: list[tuple[int, Turn]] = []
     for index, turn in enumerate(turns):
-        path = f"messages[{index}]"
-        losses.extend(foreign(turn.extras, path))
-        results = [part for part in turn.parts if isinstance(part, ToolResult)]
-        told.extend(_result(result, turn, path, losses) for result in results)
-        if len(results) < len(turn.parts) or not results:
-            told.append(_message(turn, path, losses))
-    return told
+        if group and not _joins(group[-1][1], turn):
+            yield group
+            group = []
+        group.append((index, turn))
+    if group:
+        yield group
 
 
-def _result(result: ToolResult, turn: Turn, path: str, losses: list[Loss]) -> Json:
-    losses.extend(foreign(result.extras, path))
-    if result.failed:
-        losses.append(Loss(f"{path}.failed", "Chat Completions cannot say that a tool failed; its words are kept"))
-    who: Json = {"role": "tool", "tool_call_id": result.call_id} if result.call_id else {"role": "function"}
-    if result.name:
-        who["name"] = result.name
-    content = [_content_part(part, f"{path}.content[{i}]", losses) for i, part in enumerate(result.parts)]
-    return {**who, "content": _content(result.parts, content) or "", **turn.extras.get(ORIGIN, {})}
+def _joins(before: Turn, turn: Turn) -> bool:
+    both = before.role is turn.role is Role.ASSISTANT and before.name == turn.name
+    return both and not own(turn.extras) and (_is_bare(before) or _is_bare(turn))
 
 
-def _message(turn: Turn, path: str, losses: list[Loss]) -> Json:
-    message: Json = {"role": turn.role.value}
-    if turn.name is not None:
-        message["name"] = turn.name
-    inside: list[Part] = []
-    content: list[object] = []
-    calls: list[Json] = []
-    for index, part in enumerate(turn.parts):
-        at = f"{path}.content[{index}]"
-        match part:
-            case ToolResult():
-                pass
-            case ToolCall():
-                calls.append(_tool_call(part, at, losses))
-            case Reasoning():
-                _add_reasoning(part, at, message, content, losses)
-            case Refusal(text=text, extras=extras) if turn.role is Role.ASSISTANT and not extras:
-                message["refusal"] = f"{message.get('refusal', '')}{text}"
-            case Audio(source=FileId(id=name)):
-                message["audio"] = {"id": name, **part.extras.get(ORIGIN, {})}
-            case _:
-                inside.append(part)
-                content.append(_content_part(part, at, losses))
-    if content or turn.role is not Role.ASSISTANT:
-        message["content"] = _content(inside, content)
-    if calls:
-        message["tool_calls"] = calls
-    return {**message, **turn.extras.get(ORIGIN, {})}
+def _is_bare(turn: Turn) -> bool:
+    """Whether a turn is no message of its own."""
+    return bool(turn.parts) and all(isinstance(part, Reasoning | ToolCall | ServerTool) for part in turn.parts)
 
 
-def _content(parts: Sequence[Part], told: list[object]) -> object:
-    """Return a plain string where that says it all: there are providers that take nothing else."""
-    match parts:
-        case [] if not told:
-            return ""
-        case [Text(text=text, extras=extras)] if not extras.get(ORIGIN) and len(told) == 1:
-            return text
-        case _:
-            return told
+class _Messages:
+    """Messages that are being written."""
+
+    __slots__ = ("_media", "_target", "_unnamed", "all")
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.all: list[Json] = []
+        self._media: list[Piece] = []
+        """What tools answered and their messages cannot carry: it follows when all have answered."""
+        self._unnamed: list[str] = []
+        """Ids that were made up for calls that had none, until they are answered."""
+
+    def add(self, group: Sequence[tuple[int, Turn]]) -> None:
+        """Write turns that are one message."""
+        turn = group[0][1]
+        for index, each in group:
+            self._target.losses.extend(foreign(each.extras, f"messages[{index}]"))
+        parts = list(chain.from_iterable(_placed(index, each) for index, each in group))
+        results = [(path, part) for path, part in parts if isinstance(part, ToolResult)]
+        rest = [(path, part) for path, part in parts if not isinstance(part, ToolResult)]
+        for path, result in results:
+            self._result(result, turn, path)
+        if rest or not results:
+            self.show_media()
+            self._message(turn, group[0][0], rest)
+
+    def show_media(self) -> None:
+        """Write what tools answered besides text."""
+        if self._media:
+            self.all.append({"role": "user", "content": self._media})
+            self._media = []
+
+    def _result(self, result: ToolResult, turn: Turn, path: str) -> None:
+        target = self._target
+        target.losses.extend(foreign(result.extras, path))
+        if result.failed:
+            target.lose(f"{path}.failed", "Chat Completions cannot say that a tool failed; its words are kept")
+        call_id = result.call_id or (self._unnamed.pop(0) if self._unnamed else "")
+        who: Json = {"role": "tool", "tool_call_id": call_id} if call_id else {"role": "function"}
+        if result.name:
+            who["name"] = result.name
+        content: list[Piece] = []
+        media: list[Piece] = []
+        for index, part in enumerate(result.parts):
+            for piece in content_pieces(part, f"{path}.content[{index}]", target):
+                (media if isinstance(piece, dict) and piece["type"] != "text" else content).append(piece)
+        if media:
+            self._media += [text_piece(f"[tool result {call_id}]:"), *media]
+            content = content or [text_piece(_MOVED)]
+        mark = self._result_mark(result, content, path)
+        self.all.append({**who, "content": plain(content), **mark, **own(turn.extras)})
+
+    def _result_mark(self, result: ToolResult, content: list[Piece], path: str) -> Json:
+        """Return the message's own mark; that of another format goes to the last of the texts."""
+        mark = result.cache
+        if mark is None or mark.origin == ORIGIN:
+            return own_mark(mark, "message")
+        if content and isinstance(last := content[-1], dict):
+            content[-1] = {**last, **part_mark(mark, path, self._target.profile, self._target.losses)}
+        else:
+            lose_mark(mark, path, self._target.losses)
+        return {}
+
+    def _message(self, turn: Turn, index: int, parts: Sequence[Placed]) -> None:
+        role = Role.USER if turn.role is Role.TOOL else turn.role
+        message: Json = {"role": role.value}
+        if turn.name is not None:
+            message["name"] = turn.name
+        content: list[Piece] = []
+        calls: list[Json] = []
+        for path, part in parts:
+            if not isinstance(part, Opaque):
+                message.update(own_mark(part.cache, "message"))
+            match part:
+                case ToolCall():
+                    calls.append(self._call(part, path, f"call_{index}_{len(calls)}"))
+                case Reasoning():
+                    self._reasoning(part, path, message, content)
+                case ServerTool(kind=kind):
+                    self._target.lose(path, f"a {kind} is not taken back; what came of it is in the text")
+                case Refusal(text=text, extras=extras) if role is Role.ASSISTANT and not own(extras):
+                    self._target.losses.extend(foreign(extras, path))
+                    message["refusal"] = f"{message.get('refusal', '')}{text}"
+                case Audio(source=FileId(id=name)):
+                    message["audio"] = {"id": name, **own(part.extras)}
+                case _:
+                    content += content_pieces(part, path, self._target)
+        if content or role is not Role.ASSISTANT:
+            message["content"] = plain(content)
+        if calls:
+            message["tool_calls"] = calls
+        message.update(own(turn.extras))
+        if len(message) > 1 or not parts:
+            self.all.append(message)
+
+    def _reasoning(self, part: Reasoning, path: str, message: Json, content: list[Piece]) -> None:
+        seal, target = part.seal, self._target
+        target.losses.extend(foreign(part.extras, path))
+        if seal is not None and seal.origin != ORIGIN:
+            target.lose(path, f"reasoning is returned only to the format that sealed it, {seal.origin}")
+            return
+        if seal is None and not target.profile.takes_reasoning:
+            target.lose(path, "the model does not take earlier reasoning back")
+            return
+        if seal is not None and seal.name == THINKING:
+            content.append(seal.value)
+            return
+        if part.text:
+            name = "reasoning" if part.field == "reasoning" else "reasoning_content"
+            message[name] = f"{message.get(name, '')}{part.text}"
+        if seal is not None:
+            earlier = message.get(seal.name)
+            message[seal.name] = join([earlier, seal.value]) if isinstance(earlier, Raw) else seal.value
+
+    def _call(self, call: ToolCall, path: str, made_up: str) -> Json:
+        self._target.losses.extend(foreign(call.extras, path))
+        lose_mark(call.cache, path, self._target.losses)
+        if not call.id:
+            self._unnamed.append(made_up)
+        return {**tool_call(call, flat_name(call.namespace, call.name)), "id": call.id or made_up}
 
 
-def _add_reasoning(part: Reasoning, path: str, message: Json, content: list[object], losses: list[Loss]) -> None:
-    losses.extend(foreign(part.extras, path))
-    seal = part.seal
-    if seal is not None and seal.origin != ORIGIN:
-        losses.append(Loss(path, f"reasoning is returned only to the format that sealed it, {seal.origin}"))
-        return
-    if seal is not None and seal.name == THINKING:
-        content.append(seal.value)
-        return
-    if part.text:
-        name = "reasoning" if part.field == "reasoning" else "reasoning_content"
-        message[name] = f"{message.get(name, '')}{part.text}"
-    if seal is not None:
-        earlier = message.get(seal.name)
-        message[seal.name] = join([earlier, seal.value]) if isinstance(earlier, Raw) else seal.value
+def tool_call(call: ToolCall, name: str) -> Json:
+    """Return a whole tool call; a function that is given no arguments is given an empty object."""
+    kind, argument, empty = ("custom", "input", "") if call.custom else ("function", "arguments", "{}")
+    text = call.arguments.decode("utf-8", "replace") or empty
+    inside = {"name": name, argument: text, **own(call.extras, "function")}
+    return {"id": call.id, "type": kind, kind: inside, **own(call.extras)}
 
 
-def _tool_call(call: ToolCall, path: str, losses: list[Loss]) -> Json:
-    losses.extend(foreign(call.extras, path))
-    text = call.arguments.decode("utf-8", "replace")
-    kind, argument = ("custom", "input") if call.custom else ("function", "arguments")
-    inside = {"name": call.name, argument: text, **call.extras.get(place("function"), {})}
-    return {"id": call.id, "type": kind, kind: inside, **call.extras.get(ORIGIN, {})}
-
-
-def _content_part(part: Part, path: str, losses: list[Loss]) -> object:
-    match part:
-        case Opaque(origin=origin, value=value):
-            if origin != ORIGIN:
-                raise _cannot(path, f"a part that only the format {origin} knows")
-            return value
-        case Text(text=text):
-            told: Json = {"type": "text", "text": text}
-        case Refusal(text=text):
-            told = {"type": "refusal", "refusal": text}
-        case Image():
-            told = {"type": "image_url", "image_url": _image(part, path)}
-        case Audio(source=Inline(media_type=media_type, data=data), extras=extras):
-            inside = {"data": data, "format": media_type.removeprefix("audio/")}
-            told = {"type": "input_audio", "input_audio": {**inside, **extras.get(place("input_audio"), {})}}
-        case File():
-            told = {"type": "file", "file": _file(part)}
-        case Audio():
-            raise _cannot(path, "audio that is not in the request")
-        case Reasoning() | ToolCall() | ToolResult():
-            raise _cannot(path, f"a {type(part).__name__} in this place")
-    losses.extend(foreign(part.extras, path))
-    return {**told, **part.extras.get(ORIGIN, {})}
-
-
-def _image(image: Image, path: str) -> Json:
-    match image.source:
-        case Inline(media_type=media_type, data=data):
-            url = f"data:{media_type};base64,{data}" if media_type else data
-        case Url(url=url):
-            pass
-        case FileId():
-            raise _cannot(path, "an image by the id of a file")
-    detail = {} if image.detail is None else {"detail": image.detail}
-    return {"url": url, **detail, **image.extras.get(place("image_url"), {})}
-
-
-def _file(file: File) -> Json:
-    match file.source:
-        case Inline(media_type=media_type, data=data):
-            told: Json = {"file_data": f"data:{media_type};base64,{data}" if media_type else data}
-        case FileId(id=name):
-            told = {"file_id": name}
-        case Url(url=url):  # OpenRouter takes it; OpenAI says that it does not
-            told = {"file_data": url}
-    if file.filename:
-        told["filename"] = file.filename
-    return {**told, **file.extras.get(place("file"), {})}
-
-
-def _cannot(path: str, what: str) -> Unrepresentable:
-    return Unrepresentable(f"{path} is {what}, which Chat Completions cannot carry; leave it out.", param=path)
+def _placed(index: int, turn: Turn) -> Iterable[Placed]:
+    return [(f"messages[{index}].content[{at}]", part) for at, part in enumerate(turn.parts)]

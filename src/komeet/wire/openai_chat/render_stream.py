@@ -2,10 +2,12 @@
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from komeet.canonical.event import (
     ArgumentsDelta,
     AudioDelta,
+    CitationDelta,
     Event,
     ExtraDelta,
     Fail,
@@ -26,16 +28,19 @@ from komeet.canonical.part import (
     Part,
     Reasoning,
     Refusal,
+    ServerTool,
     Text,
     ToolCall,
     ToolResult,
 )
 from komeet.canonical.usage import Usage
-from komeet.core.errors import Unrepresentable
+from komeet.wire.format import Asked
 from komeet.wire.openai_chat.errors import render_stream_error
 from komeet.wire.openai_chat.finish import render_finish
-from komeet.wire.openai_chat.members import ORIGIN, place
-from komeet.wire.openai_chat.render_response import reasoning_name, render_tool_call, render_usage
+from komeet.wire.openai_chat.members import ORIGIN, own, place
+from komeet.wire.openai_chat.render_message import tool_call
+from komeet.wire.openai_chat.render_response import answer_id, call_id, reasoning_name, render_usage
+from komeet.wire.openai_chat.spoken import Call, Spoken, Thought, Words
 
 Json = dict[str, object]
 
@@ -45,29 +50,23 @@ _encoder = msgspec.json.Encoder()
 class StreamRenderer:
     """Writes one stream.
 
-    Args:
-        include_usage: whether the caller asked for usage: then every chunk has the member, and a last one is only that.
+    Where the caller asked for usage, every chunk has the member, and a last chunk is only that. What this format has no
+    place for is left out.
     """
 
-    __slots__ = ("_calls", "_failed", "_include_usage", "_names", "_spoken", "_top", "_usage")
+    __slots__ = ("_asked", "_candidates", "_failed", "_include_usage", "_top", "_usage")
 
-    def __init__(self, *, include_usage: bool) -> None:
-        self._include_usage = include_usage
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        self._include_usage = asked.envelope.include_usage
         self._top: Json = {}
+        self._start(Start())
         self._usage: Usage | None = None
-        self._names: dict[tuple[int, int], str] = {}
-        """The member that the deltas of a part go by."""
-        self._calls: dict[tuple[int, int], int] = {}
-        """The tool calls' own numbers, by candidate and part."""
-        self._spoken: set[int] = set()
+        self._candidates: dict[int, Spoken] = {}
         self._failed = False
 
     def feed(self, event: Event) -> bytes:
-        """Return the server-sent events that say `event`; most often one, or none.
-
-        Raises:
-            Unrepresentable: 422, a part that the format cannot carry.
-        """
+        """Return the server-sent events that say `event`; most often one, or none."""
         match event:
             case Start():
                 self._start(event)
@@ -75,23 +74,25 @@ class StreamRenderer:
             case PartStart(candidate=candidate, index=index, part=part):
                 return self._part(candidate, index, part)
             case TextDelta(candidate=candidate, index=index, text=text):
-                return self._delta(candidate, {self._names.get((candidate, index), "content"): text})
+                return self._text(candidate, index, text)
             case ArgumentsDelta(candidate=candidate, index=index, data=data):
                 return self._arguments(candidate, index, data)
-            case AudioDelta(candidate=candidate):
-                told = {"data": event.data, "transcript": event.transcript, "expires_at": event.expires_at}
-                return self._delta(candidate, {"audio": {name: value for name, value in told.items() if value}})
-            case SealDelta(candidate=candidate, seal=seal):
-                return self._delta(candidate, {seal.name: seal.value}) if seal.origin == ORIGIN else b""
-            case PartEnd():
+            case AudioDelta():
+                return self._audio(event)
+            case SealDelta(candidate=candidate, index=index, seal=seal):
+                return self._delta(candidate, self._candidate(candidate).seal(index, seal))
+            case CitationDelta(candidate=candidate, index=index, citation=citation):
+                self._candidate(candidate).cite(index, citation)
                 return b""
+            case PartEnd(candidate=candidate, index=index):
+                return self._end_part(candidate, index)
             case ExtraDelta():
                 return self._extra(event)
             case UsageEvent(usage=usage):
                 self._usage = usage
                 return b""
-            case Finish(candidate=candidate, stop=stop, native_stop=native):
-                return self._choice(candidate, {}, finish=render_finish(stop, native))
+            case Finish():
+                return self._finish(event)
             case Fail(error=error):
                 self._failed = True
                 return render_stream_error(error)
@@ -108,60 +109,95 @@ class StreamRenderer:
 
     def _start(self, start: Start) -> None:
         self._top = {
-            "id": start.id,
+            "id": answer_id(start.id, self._asked),
             "object": "chat.completion.chunk",
-            "created": start.created,
-            "model": start.model,
+            "created": start.created or self._asked.created,
+            "model": start.model or self._asked.envelope.model,
             **({} if start.service_tier is None else {"service_tier": start.service_tier}),
-            **start.extras.get(ORIGIN, {}),
+            **own(start.extras),
         }
 
+    def _candidate(self, index: int) -> Spoken:
+        return self._candidates.setdefault(index, Spoken())
+
     def _choice(self, candidate: int, delta: Json, *, finish: str | None = None, extras: Json | None = None) -> bytes:
-        if candidate not in self._spoken:
-            self._spoken.add(candidate)
+        spoken = self._candidate(candidate)
+        if not spoken.begun:
+            spoken.begun = True
             delta = {"role": "assistant", **delta}
         choice = {"index": candidate, "delta": delta, "logprobs": None, "finish_reason": finish, **(extras or {})}
         usage: Json = {"usage": None} if self._include_usage else {}
         return _event({**self._top, "choices": [choice], **usage})
 
     def _delta(self, candidate: int, delta: Json) -> bytes:
-        return self._choice(candidate, delta)
+        return self._choice(candidate, delta) if delta else b""
 
     def _part(self, candidate: int, index: int, part: Part) -> bytes:
+        spoken = self._candidate(candidate)
         match part:
-            case Text(text=text):
-                return self._named(candidate, index, "content", text)
+            case Text(text=text, citations=citations):
+                spoken.parts[index] = Words("content", list(citations))
+                return self._text(candidate, index, text)
             case Refusal(text=text):
-                return self._named(candidate, index, "refusal", text)
+                spoken.parts[index] = Words("refusal")
+                return self._text(candidate, index, text)
             case Reasoning(text=text, field=field, seal=seal):
-                out = self._named(candidate, index, reasoning_name(field), text)
-                if seal is not None and seal.origin == ORIGIN:
-                    out += self._delta(candidate, {seal.name: seal.value})
-                return out
+                spoken.parts[index] = Thought(reasoning_name(field))
+                out = self._text(candidate, index, text)
+                return out if seal is None else out + self._delta(candidate, spoken.seal(index, seal))
             case ToolCall():
-                number = sum(1 for known, _ in self._calls if known == candidate)
-                self._calls[candidate, index] = number
-                return self._delta(candidate, {"tool_calls": [{"index": number, **render_tool_call(part)}]})
+                return self._call(candidate, index, part)
             case Audio(id=name, source=source, transcript=transcript):
                 data = source.data if isinstance(source, Inline) else ""
-                told = {"id": name, "data": data, "transcript": transcript}
+                told = {"id": name, "data": data, "transcript": transcript, "expires_at": part.expires_at}
                 return self._delta(candidate, {"audio": {name: value for name, value in told.items() if value}})
-            case Image() | File() | ToolResult() | Opaque():
-                raise Unrepresentable(
-                    f"The answer contains a part ({type(part).__name__}) that Chat Completions cannot carry.",
-                    param=f"choices[{candidate}].delta",
-                )
+            case Image() | File() | ToolResult() | ServerTool() | Opaque():
+                return b""
 
-    def _named(self, candidate: int, index: int, name: str, text: str) -> bytes:
-        self._names[candidate, index] = name
-        return self._delta(candidate, {name: text}) if text else b""
+    def _text(self, candidate: int, index: int, text: str) -> bytes:
+        part = self._candidate(candidate).parts.get(index)
+        if not text or not isinstance(part, Words | Thought):
+            return b""
+        self._candidate(candidate).say(part, text)
+        return self._delta(candidate, {part.name: text})
+
+    def _call(self, candidate: int, index: int, part: ToolCall) -> bytes:
+        spoken = self._candidate(candidate)
+        number = sum(1 for known in spoken.parts.values() if isinstance(known, Call))
+        spoken.parts[index] = Call(number, custom=part.custom, empty=not part.arguments)
+        named = part if part.id else replace(part, id=call_id(self._asked, candidate, number))
+        told = tool_call(named, named.name)
+        if not (part.arguments or part.custom):
+            told["function"] = {"name": named.name, "arguments": "", **own(part.extras, "function")}
+        return self._delta(candidate, {"tool_calls": [{"index": number, **told}]})
 
     def _arguments(self, candidate: int, index: int, data: bytes) -> bytes:
-        call: Json = {
-            "index": self._calls.get((candidate, index), 0),
-            "function": {"arguments": data.decode("utf-8", "replace")},
-        }
-        return self._delta(candidate, {"tool_calls": [call]})
+        call = self._candidate(candidate).parts.get(index)
+        if not data or not isinstance(call, Call):
+            return b""
+        call.empty = False
+        inside = {"custom": {"input": data}} if call.custom else {"function": {"arguments": data}}
+        told = {kind: {n: d.decode("utf-8", "replace") for n, d in piece.items()} for kind, piece in inside.items()}
+        return self._delta(candidate, {"tool_calls": [{"index": call.number, **told}]})
+
+    def _end_part(self, candidate: int, index: int) -> bytes:
+        spoken = self._candidate(candidate)
+        match spoken.parts.get(index):
+            case Call(empty=True, custom=False):
+                return self._arguments(candidate, index, b"{}")
+            case Thought() as thought:
+                return self._delta(candidate, spoken.keep(thought))
+            case _:
+                return b""
+
+    def _audio(self, event: AudioDelta) -> bytes:
+        told = {"data": event.data, "transcript": event.transcript, "expires_at": event.expires_at}
+        return self._delta(event.candidate, {"audio": {name: value for name, value in told.items() if value}})
+
+    def _finish(self, event: Finish) -> bytes:
+        sources = self._candidate(event.candidate).sources()
+        out = self._delta(event.candidate, {"annotations": sources} if sources else {})
+        return out + self._choice(event.candidate, {}, finish=render_finish(event.stop, event.native_stop))
 
     def _extra(self, extra: ExtraDelta) -> bytes:
         value: Raw = extra.value

@@ -22,12 +22,14 @@ from komeet.canonical.event import (
 )
 from komeet.canonical.part import Audio, Inline, Part, Reasoning, Refusal, Seal, Text, ToolCall
 from komeet.core.errors import CutMidStream, Garbled, WireError
-from komeet.wire.members import ARRAY, INT, NULL, OBJECTS, STRING, merged
+from komeet.wire import sse
+from komeet.wire.members import ARRAY, INT, NULL, OBJECT, OBJECTS, STRING, merged
 from komeet.wire.openai_chat.chunk import FALSY
 from komeet.wire.openai_chat.content import THINKING, thinking_text, written
 from komeet.wire.openai_chat.errors import parse_stream_error
 from komeet.wire.openai_chat.finish import parse_finish
 from komeet.wire.openai_chat.members import ORIGIN, Members
+from komeet.wire.openai_chat.sealed import DETAILS
 from komeet.wire.openai_chat.usage import parse_usage
 
 _NOISE = ("obfuscation", "object")
@@ -52,19 +54,22 @@ class StreamParser:
         self._done = False
         self._over = False
 
-    def feed(self, data: bytes) -> tuple[Event, ...]:
-        """Return the events in the data of one server-sent event.
+    def feed(self, said: sse.Event) -> tuple[Event, ...]:
+        """Return what one server-sent event tells.
 
         Raises:
             Garbled: it is not a chunk.
         """
         if self._over:
             return ()
-        if data == b"[DONE]":
+        if said.data == b"[DONE]":
             self._done = True
             return self.end()
         try:
-            return tuple(self._chunk(Members(_object.decode(data))))
+            members = Members(_object.decode(said.data))
+            if said.event == b"error" and bytes(members.peek("error") or NULL) in FALSY:  # Groq
+                return (self._fail(said.data),)
+            return tuple(self._chunk(members))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, WireError) as cause:
             error = Garbled("The provider's stream is not what the format says.")
             error.detail = str(cause)
@@ -85,7 +90,7 @@ class StreamParser:
 
     def _chunk(self, members: Members) -> Iterator[Event]:
         error = members.raw("error")
-        usage = members.raw("usage")
+        usage = members.raw("usage") or _groq_usage(members)
         choices = members.take("choices", OBJECTS, "an array of objects") or []
         for name in _NOISE:
             members.raw(name)
@@ -95,6 +100,7 @@ class StreamParser:
             members.raw(name)
         for position, choice in enumerate(choices):
             inside = Members(choice, f"choices[{position}]")
+            usage = inside.raw("usage") or usage  # Moonshot
             index = inside.take("index", INT, "an integer") or 0
             yield from self._candidates.setdefault(index, _Candidate(index)).take(inside)
         if usage is not None and (parsed := parse_usage(usage)) is not None:
@@ -104,8 +110,11 @@ class StreamParser:
                 self._told[name] = value
                 yield ExtraDelta(candidate=None, origin=ORIGIN, name=name, value=value)
         if error is not None and bytes(error) not in FALSY:
-            self._over = True
-            yield Fail(error=parse_stream_error(error))
+            yield self._fail(error)
+
+    def _fail(self, error: Raw | bytes) -> Fail:
+        self._over = True
+        return Fail(error=parse_stream_error(error))
 
     def _start(self, members: Members, *, wait: bool) -> Iterator[Event]:
         start = Start(
@@ -122,6 +131,11 @@ class StreamParser:
         self._told = dict(self._early)
         extras = {ORIGIN: self._early} if self._early else {}
         yield msgspec.structs.replace(start, extras=extras)
+
+
+def _groq_usage(members: Members) -> Raw | None:
+    inside = Members({"x_groq": members.peek("x_groq") or NULL}).fitting("x_groq", OBJECT) or {}
+    return Members(inside).raw("usage")
 
 
 class _Call:
@@ -211,12 +225,12 @@ class _Candidate:
             if text:
                 yield from self._text(f"reasoning/{field}", Reasoning(field=field), text)
                 break
-        details = delta.fitting("reasoning_details", ARRAY)
+        details = delta.fitting(DETAILS, ARRAY)
         if details:
             if self._open is None or not self._kind.startswith("reasoning"):
                 yield from self._writing("reasoning/", Reasoning())
             assert self._open is not None
-            seal = Seal(origin=ORIGIN, name="reasoning_details", value=Raw(msgspec.json.encode(details)))
+            seal = Seal(origin=ORIGIN, name=DETAILS, value=Raw(msgspec.json.encode(details)))
             yield SealDelta(candidate=self._index, index=self._open, seal=seal)
 
     def _content(self, delta: Members) -> Iterator[Event]:
@@ -250,7 +264,7 @@ class _Candidate:
         )
 
     def _tool_call(self, members: Members) -> Iterator[Event]:
-        custom = members.text("type") == "custom"
+        custom = members.text("type") == "custom" or members.peek("custom") not in (None, NULL)
         inside = members.within("custom" if custom else "function") or Members({})
         call = self._call(members.take("index", INT, "an integer"), members.text("id") or "", inside.text("name") or "")
         call.custom = call.custom or custom

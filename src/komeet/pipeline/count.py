@@ -1,0 +1,79 @@
+"""Counting the tokens that a call would send: nothing is generated, held or charged."""
+
+from typing import Protocol
+
+import msgspec
+
+from komeet.core.errors import InternalError, KomeetError
+from komeet.pipeline.answer import JSON
+from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.ports import Ports
+from komeet.pipeline.run import LOG, refuse
+from komeet.pipeline.stages import choose, identify, parse
+from komeet.providers.provider import outgoing
+from komeet.wire.format import Caller, Edited, Envelope, Passed
+from komeet.wire.formats import choose_format
+
+_LARGEST_COUNT = 1 << 20
+
+
+class Counting(Caller, Protocol):
+    """A format that has a call for counting tokens."""
+
+    @property
+    def count_path(self) -> str:
+        """Where providers take it, below their base URL."""
+        ...
+
+    def render_count(self, envelope: Envelope, model: str) -> Edited:
+        """Return the request for a provider of the same format."""
+        ...
+
+
+async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
+    """Answer with the provider's own count, or with ours where it has none; every error becomes an answer."""
+    try:
+        for stage in (identify, parse, choose):
+            await stage(call, ports)
+        await _count(call, counting, ports)
+    except KomeetError as error:
+        refuse(call, error)
+    except Exception:  # noqa: BLE001 - a fault of ours is an answer too
+        LOG.exception("call %s failed", call.id)
+        refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
+
+
+async def _count(call: Call, counting: Counting, ports: Ports) -> None:
+    candidate = call.candidates[0]
+    provider, envelope = candidate.provider, call.known_envelope
+    headers = [JSON, (b"x-request-id", call.id.encode()), (b"x-komeet-provider", provider.name.encode())]
+    name = choose_format(counting.name, provider.formats, candidate.profile.formats)
+    if name != counting.name or envelope.sealed:
+        usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
+        body = msgspec.json.encode({"input_tokens": usage.input})
+        call.reply.whole(200, [*headers, (b"x-komeet-usage", b"estimated")], body)
+        return
+    attempt = Attempt(candidate, ports.clock)
+    edited = counting.render_count(envelope, candidate.model)
+    answer = await ports.fetcher.fetch(
+        outgoing(
+            provider,
+            path=counting.count_path,
+            body=edited.body,
+            stream=False,
+            headers=edited.headers,
+            key=edited.key,
+        ),
+        attempt.mark_sent,
+    )
+    try:
+        body = await answer.read(_LARGEST_COUNT)
+    finally:
+        answer.close()
+    if 200 <= answer.status < 300:
+        call.reply.whole(200, headers, body)
+        return
+    refusal = ports.formats[name].parse_error(answer.status, answer.headers, body, provider.name)
+    if not isinstance(refusal, Passed):
+        raise refusal
+    call.reply.whole(refusal.status, headers, refusal.body)

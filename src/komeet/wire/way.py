@@ -1,0 +1,380 @@
+"""The way of one call between the caller's format and the provider's: bytes as they came, or through the hub."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from komeet.canonical.event import (
+    ArgumentsDelta,
+    AudioDelta,
+    CitationDelta,
+    Event,
+    ExtraDelta,
+    Fail,
+    Finish,
+    PartEnd,
+    PartStart,
+    SealDelta,
+    Start,
+    TextDelta,
+    UsageEvent,
+)
+from komeet.canonical.fold import fold
+from komeet.canonical.loss import Loss
+from komeet.canonical.part import File, Inline, Part, Reasoning, Refusal, Text, ToolCall, Url
+from komeet.canonical.request import Request
+from komeet.canonical.response import Response
+from komeet.canonical.unfold import unfold
+from komeet.canonical.usage import Usage
+from komeet.catalog.profile import Profile
+from komeet.core.errors import CutMidStream, Garbled, Unrepresentable, UpstreamError, WireError
+from komeet.wire.format import Asked, Caller, Edited, Envelope, Format, StreamParser, StreamRenderer, Tap, Whole
+from komeet.wire.restore import Restorer
+from komeet.wire.sse import Splitter, fields
+
+
+class Answered(Protocol):
+    """A whole answer: metered, and ready to be written for the caller."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def service_tier(self) -> str | None: ...
+
+    def output_text(self) -> str:
+        """Return all that the model wrote, for counting tokens."""
+        ...
+
+    def render(self, usage: Usage | None) -> bytes:
+        """Return what the caller gets, in the form that it asked for; `usage` counts where the provider gave none."""
+        ...
+
+
+class Way:
+    """How one attempt translates.
+
+    Args:
+        caller: the format of the caller.
+        target: the format that the provider is asked in.
+        envelope: the caller's request.
+        id: of the call, for answers whose provider gives no id.
+        created: Unix seconds, likewise.
+        pass_through: whether the identity path may be taken.
+        strict: whether a call that would lose anything is refused.
+
+    Raises:
+        WireError: 400, the request has to be understood whole, and cannot be.
+    """
+
+    __slots__ = ("_asked", "_caller", "_strict", "envelope", "identity", "target")
+
+    def __init__(
+        self,
+        caller: Caller,
+        target: Format,
+        envelope: Envelope,
+        *,
+        id: str,  # noqa: A002 - the field is called that everywhere
+        created: int,
+        pass_through: bool = True,
+        strict: bool = False,
+    ) -> None:
+        self._caller = caller
+        self.target = target
+        self.envelope = envelope
+        self._strict = strict
+        self.identity = pass_through and caller.name == target.name and not envelope.sealed
+        """Whether bytes go through as they came."""
+        request = Request(model=envelope.model, turns=()) if self.identity else caller.parse_request(envelope)
+        self._asked = Asked(envelope=envelope, request=request, id=id, created=created)
+
+    def request(self, *, model: str, profile: Profile, output_limit: int | None, ask_usage: bool) -> Edited:
+        """Return the request as the provider gets it.
+
+        Args:
+            model: what the provider calls the model.
+            profile: what the model takes.
+            output_limit: tokens; set only where the caller set no limit.
+            ask_usage: whether the stream is asked to report usage.
+
+        Raises:
+            Unrepresentable: 422, content that the target cannot carry; under the strict policy, anything.
+            WireError: 400, it asks for what the model cannot do.
+        """
+        if self.identity:
+            edited = self.target.edit(
+                self.envelope, model=model, profile=profile, output_limit=output_limit, ask_usage=ask_usage
+            )
+        else:
+            request = self._asked.request
+            limit = output_limit if request.output_limit is None else request.output_limit
+            request = replace(request, model=model, output_limit=limit)
+            edited = self.target.render_request(request, profile, ask_usage=ask_usage)
+        if self._strict and edited.losses:
+            raise _refused(edited.losses[0])
+        return edited
+
+    def urls(self) -> tuple[str, ...]:
+        """Return the addresses of documents that providers of the target format do not fetch themselves."""
+        if self.target.fetches_files:
+            return ()
+        files = [part for turn in self._asked.request.turns for part in turn.parts if isinstance(part, File)]
+        return tuple({part.source.url: None for part in files if isinstance(part.source, Url)})
+
+    def inline(self, url: str, fetched: Inline) -> None:
+        """Put what was fetched in the place of its address."""
+        request = self._asked.request
+        turns = tuple([replace(turn, parts=_inlined(turn.parts, url, fetched)) for turn in request.turns])
+        self._asked = replace(self._asked, request=replace(request, turns=turns))
+
+    def tap(self) -> Tap:
+        """Return what a stream is fed to."""
+        if self.identity:
+            return self.target.tap(include_usage=self.envelope.include_usage)
+        return HubTap(self.target.stream_parser(), self._caller.stream_renderer(self._asked), self._restorer())
+
+    def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError:
+        """Read an answer that came whole, or a stream for a caller that asked for a whole answer.
+
+        An error that came with a success status is returned.
+
+        Raises:
+            Garbled: the bytes are not an answer of the provider's format.
+            CutMidStream: the stream ended early.
+        """
+        if self.identity and not streamed and not self.envelope.stream:
+            whole = self.target.read_whole(body)
+            return whole if isinstance(whole, UpstreamError) else _AsItCame(whole, body)
+        try:
+            response = fold(self._streamed(body)) if streamed else self.target.parse_response(body)
+        except (Garbled, CutMidStream):
+            raise
+        except UpstreamError as error:
+            return error
+        return _Translated(self._caller, self._known(), response, self._restorer())
+
+    def _streamed(self, stream: bytes) -> Iterable[Event]:
+        parser, splitter = self.target.stream_parser(), Splitter()
+        for block in [*splitter.feed(stream), splitter.rest()]:
+            said = fields(block)
+            if said is not None:
+                yield from parser.feed(said)
+        yield from parser.end()
+
+    def _restorer(self) -> Restorer:
+        return Restorer(self._asked.request)
+
+    def _known(self) -> Asked:
+        """Return the call with its request read, if it can be: an answer that is there is not lost for want of it."""
+        if self.identity:
+            try:
+                return replace(self._asked, request=self._caller.parse_request(self.envelope))
+            except WireError:
+                pass
+        return self._asked
+
+
+def _inlined(parts: tuple[Part, ...], url: str, fetched: Inline) -> tuple[Part, ...]:
+    name = url.partition("?")[0].rpartition("/")[2]
+    return tuple(
+        [
+            replace(part, source=fetched, filename=part.filename or name)
+            if isinstance(part, File) and part.source == Url(url)
+            else part
+            for part in parts
+        ]
+    )
+
+
+def _refused(loss: Loss) -> Unrepresentable:
+    return Unrepresentable(
+        f"{loss.path} cannot be kept ({loss.reason}), and this gateway is set to refuse what it cannot keep.",
+        param=loss.path,
+    )
+
+
+class _AsItCame:
+    """An answer that goes out as it came."""
+
+    __slots__ = ("_body", "_whole")
+
+    def __init__(self, whole: Whole, body: bytes) -> None:
+        self._whole = whole
+        self._body = body
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._whole.usage
+
+    @property
+    def model(self) -> str:
+        return self._whole.model
+
+    @property
+    def service_tier(self) -> str | None:
+        return self._whole.service_tier
+
+    def output_text(self) -> str:
+        return self._whole.output_text()
+
+    def render(self, usage: Usage | None) -> bytes:  # noqa: ARG002 - nothing is added to another's words
+        return self._body
+
+
+class _Translated:
+    """An answer in the neutral model."""
+
+    __slots__ = ("_asked", "_caller", "_response", "_restorer")
+
+    def __init__(self, caller: Caller, asked: Asked, response: Response, restorer: Restorer) -> None:
+        self._caller = caller
+        self._asked = asked
+        self._response = response
+        self._restorer = restorer
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._response.usage
+
+    @property
+    def model(self) -> str:
+        return self._response.model
+
+    @property
+    def service_tier(self) -> str | None:
+        return self._response.service_tier
+
+    def output_text(self) -> str:
+        return "".join([_written(part) for candidate in self._response.candidates for part in candidate.parts])
+
+    def render(self, usage: Usage | None) -> bytes:
+        response = self._response if self._response.usage is not None else replace(self._response, usage=usage)
+        events = [told for event in unfold(response) for told in self._restorer.feed(event)]
+        if self._asked.envelope.stream:
+            renderer = self._caller.stream_renderer(self._asked)
+            return b"".join([renderer.feed(event) for event in events]) + renderer.end()
+        return self._caller.render_response(fold(events), self._asked)
+
+
+def _written(part: Part) -> str:
+    match part:
+        case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
+            return text
+        case ToolCall(name=name, arguments=arguments):
+            return name + arguments.decode("utf-8", "replace")
+        case _:
+            return ""
+
+
+class HubTap:
+    """Translates a stream event by event, and meters it on the way."""
+
+    __slots__ = (
+        "_parser",
+        "_pieces",
+        "_renderer",
+        "_restorer",
+        "_splitter",
+        "_unmetered",
+        "done",
+        "error",
+        "first_content",
+        "model",
+        "service_tier",
+        "usage",
+    )
+
+    def __init__(self, parser: StreamParser, renderer: StreamRenderer, restorer: Restorer) -> None:
+        self._parser = parser
+        self._renderer = renderer
+        self._restorer = None if restorer.idle else restorer
+        self._splitter = Splitter()
+        self._pieces: list[str] = []
+        self._unmetered = False
+        self.usage: Usage | None = None
+        self.model = ""
+        self.service_tier: str | None = None
+        self.first_content = False
+        self.done = False
+        self.error: UpstreamError | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what the caller is told; raises Garbled where the bytes are not a stream of the provider's format."""
+        return b"".join([self._block(block) for block in self._splitter.feed(data)])
+
+    def estimated(self, usage: Usage) -> None:
+        """Take a count of ours, where the provider gave none: the caller's format asks for one."""
+        self.usage = usage
+        self._unmetered = False
+        self._renderer.feed(UsageEvent(usage=usage))
+
+    def end(self) -> tuple[bytes, bool]:
+        """Return what ends the stream, and whether the answer was complete."""
+        out = b""
+        if self.error is None:
+            try:
+                out = self._block(self._splitter.rest())
+            except Garbled:
+                out = b""
+        if self.error is not None:
+            return out, False
+        last = self._parser.end()
+        if any(isinstance(event, Fail) for event in last):
+            self.done = False
+            self._forget_early_usage()
+            return out, False
+        out += b"".join([self._told(event) for event in last])
+        return out + self._renderer.end(), True
+
+    def output_text(self) -> str:
+        """Return all that the model wrote, for counting tokens."""
+        return "".join(self._pieces)
+
+    def _forget_early_usage(self) -> None:
+        if self._unmetered:
+            self.usage = None  # it was reported before what was written last: it is not the usage of that
+
+    def _block(self, block: bytes) -> bytes:
+        said = fields(block)
+        if said is None or self.error is not None:
+            return b""
+        return b"".join([self._told(event) for event in self._parser.feed(said)])
+
+    def _told(self, event: Event) -> bytes:
+        self._meter(event)
+        if self._restorer is None:
+            return self._renderer.feed(event)
+        return b"".join([self._renderer.feed(told) for told in self._restorer.feed(event)])
+
+    def _meter(self, event: Event) -> None:
+        match event:
+            case Start(model=model, service_tier=tier):
+                self.model = model or self.model
+                self.service_tier = tier or self.service_tier
+            case PartStart(part=part):
+                self._wrote(_written(part))
+            case TextDelta(text=text):
+                self._wrote(text)
+            case ArgumentsDelta(data=data):
+                self._wrote(data.decode("utf-8", "replace"))
+            case AudioDelta(transcript=transcript):
+                self._wrote(transcript)
+            case UsageEvent(usage=usage):
+                self.usage = usage
+                self._unmetered = False
+            case Finish():
+                self.done = True
+            case Fail(error=error):
+                self.error = error
+            case SealDelta() | CitationDelta() | PartEnd() | ExtraDelta():
+                pass
+
+    def _wrote(self, text: str) -> None:
+        if text:
+            self._pieces.append(text)
+            self.first_content = self._unmetered = True

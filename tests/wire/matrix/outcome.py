@@ -1,0 +1,43 @@
+"""What becomes of each case on each pair of formats."""
+
+import json
+from collections.abc import Iterator
+
+from msgspec import Struct
+from tests.wire.matrix.cases import CHAPTERS, FORMATS, Case, base
+
+from komeet.catalog.profile import Profile
+from komeet.core.errors import WireError
+from komeet.wire.formats import FORMATS as WIRES
+from komeet.wire.way import Way
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """One case, on one pair."""
+
+    losses: tuple[str, ...] = ()
+    refused: str = ""
+    """The path that the refusal names; `?` where it names none."""
+    body: bytes = b""
+
+
+def outcome(case: Case, caller: str, target: str) -> Outcome:
+    """Send the case through the neutral model."""
+    body = json.dumps(base(caller) | case.said[caller]).encode()
+    wire = WIRES[caller]
+    envelope = wire.parse_envelope(body, {})
+    try:
+        way = Way(wire, WIRES[target], envelope, id="1", created=1, pass_through=False)
+        edited = way.request(model="m", profile=Profile(), output_limit=None, ask_usage=False)
+    except WireError as error:
+        return Outcome(refused=error.param or "?")
+    return Outcome(losses=tuple([loss.path for loss in edited.losses]), body=edited.body)
+
+
+def every() -> Iterator[tuple[Case, str, str]]:
+    """Yield each case with each pair that it can be asked on."""
+    for cases in CHAPTERS.values():
+        for case in cases:
+            for caller in case.said:
+                for target in FORMATS:
+                    yield case, caller, target

@@ -1,0 +1,245 @@
+"""Real traffic through the neutral model to the two other formats and back: what was said is said."""
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import pytest
+from msgspec import Raw, Struct
+
+from komeet.canonical.event import Event
+from komeet.canonical.fold import fold
+from komeet.canonical.part import Part, Refusal, Text, ToolCall, ToolResult
+from komeet.canonical.request import Request
+from komeet.canonical.response import Response, StopReason
+from komeet.canonical.turn import Role, Turn
+from komeet.canonical.unfold import unfold
+from komeet.catalog.profile import Profile
+from komeet.core.errors import UpstreamError, WireError
+from komeet.wire.format import Asked, Envelope
+from komeet.wire.formats import FORMATS
+from komeet.wire.restore import Restorer
+from komeet.wire.sse import Splitter, fields
+
+PATHS: Final = {
+    "/chat/completions": "openai_chat",
+    "/responses": "openai_responses",
+    "/messages": "anthropic_messages",
+}
+
+
+class Recording(Struct):
+    """One exchange."""
+
+    url: str
+    status: int
+    method: str = "POST"
+    request: Raw = Raw(b"null")
+    response: Raw = Raw(b"null")
+    name: str = ""
+    format: str = ""
+
+    @property
+    def body(self) -> bytes:
+        raw = bytes(self.response)
+        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
+
+    @property
+    def streamed(self) -> bool:
+        return self.body.lstrip().startswith((b"data:", b"event:", b":"))
+
+
+def _load() -> Iterator[Recording]:
+    folder = os.environ.get("KOMEET_RECORDINGS")
+    if not folder:
+        return
+    for file in sorted(Path(folder).glob("*.jsonl")):
+        for index, line in enumerate(file.read_bytes().splitlines()):
+            recording = msgspec.json.decode(line, type=Recording)
+            path = recording.url.partition("?")[0]
+            spoken = [name for end, name in PATHS.items() if path.endswith(end)]
+            if spoken and recording.method == "POST" and recording.status == 200:
+                recording.name, recording.format = f"{file.stem}:{index}", spoken[0]
+                yield recording
+
+
+ALL: Final = tuple(_load())
+ASKED: Final = tuple(each for each in ALL if bytes(each.request) != b"null")
+needs_recordings = pytest.mark.skipif(not ALL, reason="KOMEET_RECORDINGS does not name a folder of recordings")
+
+
+def _of(recordings: Sequence[Recording]) -> pytest.MarkDecorator:
+    values = recordings or (Recording(url="", status=0),)
+    return pytest.mark.parametrize("recording", values, ids=[each.name or "none" for each in values])
+
+
+def _others(recording: Recording) -> list[str]:
+    return [name for name in FORMATS if name != recording.format]
+
+
+def _envelope(recording: Recording) -> Envelope:
+    body: dict[str, Any] = json.loads(bytes(recording.request))
+    for name in ("previous_response_id", "conversation", "background", "store"):
+        body.pop(name, None)  # what is kept at the provider is not for this gateway
+    return FORMATS[recording.format].parse_envelope(json.dumps(body).encode(), {})
+
+
+def _texts(parts: Sequence[Part]) -> Iterator[str]:
+    for part in parts:
+        match part:
+            case Text(text=text) | Refusal(text=text):
+                yield text
+            case ToolResult(parts=inside):
+                yield from _texts(inside)
+            case _:
+                pass
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\s+", "", text)
+
+
+def _told(turns: Sequence[Turn]) -> list[Any]:
+    """What the turns say, in order: who says which text, calls with their arguments, and results."""
+    told: list[Any] = []
+    for turn in turns:
+        who = "assistant" if turn.role is Role.ASSISTANT else "other"
+        for part in turn.parts:
+            match part:
+                case ToolCall(name=name, arguments=arguments, custom=custom):
+                    told.append(("call", name, {"input": arguments.decode()} if custom else _value(arguments)))
+                case ToolResult():
+                    told.append(("result", _squeezed("".join(_texts([part])))))
+                case Text(text=text) | Refusal(text=text):
+                    told.append((who, _squeezed(text)))
+                case _:
+                    pass
+    merged: list[Any] = []
+    for kind, group in groupby(told, key=lambda each: each[0]):
+        if kind in ("assistant", "other"):
+            text = "".join(each[1] for each in group)
+            merged += [(kind, text)] if text else []
+        else:
+            merged += group
+    return merged
+
+
+def _value(arguments: bytes) -> Any:
+    try:
+        return json.loads(arguments or b"{}")
+    except ValueError:
+        return {"_raw": arguments.decode()}
+
+
+class Refused(Struct):
+    """A request that another format has no words for."""
+
+    why: str
+
+
+def _crossed(recording: Recording, target: str) -> tuple[Request, Request] | Refused:
+    wire, other = FORMATS[recording.format], FORMATS[target]
+    envelope = _envelope(recording)
+    try:
+        request = wire.parse_request(envelope)
+    except WireError as error:
+        return Refused(error.message)
+    if request.output_limit is None:
+        request = msgspec.structs.replace(request, output_limit=1000)
+    try:
+        edited = other.render_request(request, Profile(), ask_usage=False)
+    except WireError as error:
+        return Refused(error.message)
+    return request, other.parse_request(other.parse_envelope(edited.body, {}))
+
+
+@needs_recordings
+@_of(ASKED)
+def test_a_request_says_the_same_in_the_other_formats(recording: Recording) -> None:
+    for target in _others(recording):
+        crossed = _crossed(recording, target)
+        if isinstance(crossed, Refused):
+            assert crossed.why  # how many are refused, and why, is counted below
+            continue
+        request, again = crossed
+        asked, said = _told(request.turns), _told(again.turns)
+        assert _comparable(said) == _comparable(asked)
+
+
+def _comparable(told: list[Any]) -> list[str]:
+    """The pieces, sorted: where formats order results and instructions differently, nothing may be missing."""
+    whole = {kind: "".join(each[1] for each in told if each[0] == kind) for kind in ("assistant", "other")}
+    return [
+        *[f"{kind}: {''.join(sorted(text))}" for kind, text in whole.items()],
+        *sorted(json.dumps(each, sort_keys=True) for each in told if each[0] in ("call", "result")),
+    ]
+
+
+def _stream(recording_format: str, stream: bytes) -> list[Event]:
+    parser, splitter = FORMATS[recording_format].stream_parser(), Splitter()
+    blocks = [*splitter.feed(stream), splitter.rest()]
+    said = [event for block in blocks if (event := fields(block)) is not None]
+    return [event for one in said for event in parser.feed(one)] + list(parser.end())
+
+
+def _answer(recording: Recording) -> Response | None:
+    try:
+        if recording.streamed:
+            return fold(_stream(recording.format, recording.body))
+        return FORMATS[recording.format].parse_response(recording.body)
+    except UpstreamError:
+        return None
+
+
+def _summary(response: Response) -> Any:
+    usage = response.usage
+    return [
+        [
+            {
+                "text": "".join(_texts(candidate.parts)),
+                "calls": [(p.name, _value(p.arguments)) for p in candidate.parts if isinstance(p, ToolCall)],
+                "stop": _stop(candidate.stop),
+            }
+            for candidate in response.candidates[:1]
+        ],
+        None if usage is None else (usage.input, usage.output, usage.cache_read),
+    ]
+
+
+def _stop(stop: StopReason | None) -> StopReason | None:
+    """The reasons that every format tells apart."""
+    match stop:
+        case StopReason.PAUSED | StopReason.OTHER | None:
+            return StopReason.STOP
+        case StopReason.REFUSED:
+            return StopReason.CONTENT_FILTER
+        case _:
+            return stop
+
+
+@needs_recordings
+@_of(ALL)
+def test_an_answer_says_the_same_in_the_other_formats(recording: Recording) -> None:
+    response = _answer(recording)
+    if response is None or response.usage is None or len(response.candidates) != 1:
+        pytest.skip("the recording is an error, has no usage, or several candidates")
+    for target in _others(recording):
+        wire = FORMATS[target]
+        for streaming in (False, True):
+            request = Request(model="m", turns=())
+            envelope = Envelope(fields={}, size=0, model="m", stream=streaming, include_usage=True)
+            asked = Asked(envelope=envelope, request=request, id="1", created=1)
+            restorer = Restorer(request)
+            events = [told for event in unfold(response) for told in restorer.feed(event)]
+            if streaming:
+                renderer = wire.stream_renderer(asked)
+                sent = b"".join([renderer.feed(event) for event in events]) + renderer.end()
+                again = fold(_stream(target, sent))
+            else:
+                again = wire.parse_response(wire.render_response(fold(events), asked))
+            assert _summary(again) == _summary(response)
