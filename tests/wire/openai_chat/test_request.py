@@ -139,7 +139,7 @@ def test_messages_are_turns(message: object, turn: Turn) -> None:
         {
             "role": "assistant",
             "tool_calls": [
-                {"id": "1", "type": "function", "function": {"name": "f", "arguments": ""}, "extra_content": {"g": 1}}
+                {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}, "extra_content": {"g": 1}}
             ],
         },
     ],
@@ -305,7 +305,7 @@ def test_results_go_before_what_else_a_turn_says() -> None:
         {"role": "tool", "tool_call_id": "2", "content": "b"},
         {"role": "user", "content": "and?"},
     ]
-    assert [loss.path for loss in edited.losses] == ["messages[0].failed"]
+    assert [loss.path for loss in edited.losses] == ["messages[0].content[2].failed"]
 
 
 JUNK = st.recursive(

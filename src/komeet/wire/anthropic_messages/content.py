@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from komeet.canonical.extras import Extras
 from komeet.canonical.part import (
     Citation,
     File,
@@ -32,6 +33,8 @@ SIGNATURE: Final = "signature"
 REDACTED: Final = "redacted_thinking"
 UNSIGNED: Final = "unsigned"
 """The sign of a thinking block that came without a signature: some providers of this format give none."""
+OWN_FILE: Final = "file"
+"""The sign of a file that is named by its id here."""
 NO_INPUT: Final = b"{}"
 
 _SERVER_CALLS: Final = frozenset({"server_tool_use", "mcp_tool_use"})
@@ -140,13 +143,19 @@ def _source(members: Members) -> Source | None:
             return None
 
 
+def _owned(source: Source) -> Extras:
+    return signed(OWN_FILE) if isinstance(source, FileId) else {}
+
+
 def _image(members: Members, raw: Raw) -> Image | Opaque:
     inside = members.inside("source")
     source = _source(inside)
     if source is None:
         return Opaque(origin=ORIGIN, value=raw)
     return Image(
-        source=source, cache=take_mark(members), extras=merged(members.left(), inside.left("source"))
+        source=source,
+        cache=take_mark(members),
+        extras=merged(members.left(), inside.left("source"), _owned(source)),
     )
 
 
@@ -160,7 +169,7 @@ def _document(members: Members, raw: Raw) -> File | Opaque:
         title=members.text("title") or "",
         context=members.text("context") or "",
         cache=take_mark(members),
-        extras=merged(members.left(), inside.left("source")),
+        extras=merged(members.left(), inside.left("source"), _owned(source)),
     )
 
 

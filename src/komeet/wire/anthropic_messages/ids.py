@@ -18,7 +18,7 @@ def valid_id(found: str) -> str:
 
 
 class CallIds:
-    """The ids of one conversation. Calls without one get one by their place; results find theirs by name, or by order."""
+    """The ids of one conversation. Calls without one get one by place; results find theirs by name or order."""
 
     __slots__ = ("_count", "_open")
 

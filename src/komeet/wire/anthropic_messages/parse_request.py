@@ -4,6 +4,7 @@ from typing import Final
 
 from msgspec import Raw
 
+from komeet.canonical.extras import Extras
 from komeet.canonical.part import Opaque
 from komeet.canonical.request import JsonOutput, Request, Sampling, Thinking
 from komeet.canonical.turn import Role, Turn
@@ -15,6 +16,8 @@ from komeet.wire.anthropic_messages.tools_in import parse_tool, parse_tool_choic
 from komeet.wire.format import Envelope
 from komeet.wire.members import ARRAY, INT, NULL, NUMBER, OBJECTS, STRING, STRINGS, merged
 
+BETWEEN: Final = "between"
+"""The sign of instructions that stand between messages, where the caller put them."""
 OWN_EFFORT: Final = "output_config"
 """The sign of an effort that stands in `output_config`, apart from thinking."""
 
@@ -80,7 +83,8 @@ def _turn(members: Members) -> Turn:
     parts = content_parts(members.raw("content"), members.path("content"))
     if role is Role.USER and only_results(parts):
         role = Role.TOOL
-    return Turn(role=role, parts=parts, extras=members.left())
+    sign: Extras = signed(BETWEEN) if role is Role.SYSTEM else {}
+    return Turn(role=role, parts=parts, extras=merged(members.left(), sign))
 
 
 def _sampling(members: Members) -> Sampling:
@@ -92,7 +96,7 @@ def _sampling(members: Members) -> Sampling:
 
 
 def _thinking(members: Members | None, effort: str | None) -> Thinking | None:
-    sign = {} if effort is None else signed(OWN_EFFORT)
+    sign: Extras = {} if effort is None else signed(OWN_EFFORT)
     if members is None:
         return Thinking(extras=sign) if sign else None
     all_members = members.left()

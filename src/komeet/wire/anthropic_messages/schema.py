@@ -54,7 +54,7 @@ _EMPTY_OBJECT: Final = b'{"type":"object","properties":{}}'
 
 
 def fit_schema(schema: bytes, path: str, losses: list[Loss]) -> bytes:
-    """Return `schema` as the subset has it; one that fits keeps its bytes. What had to be moved is added to `losses`."""
+    """Return `schema` as the subset has it; one that fits keeps its bytes. What was moved is added to `losses`."""
     try:
         value = _schema.decode(schema)
         fitted = _fit(value, path, losses)

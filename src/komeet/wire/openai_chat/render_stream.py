@@ -79,11 +79,8 @@ class StreamRenderer:
                 return self._arguments(candidate, index, data)
             case AudioDelta():
                 return self._audio(event)
-            case SealDelta(candidate=candidate, index=index, seal=seal):
-                return self._delta(candidate, self._candidate(candidate).seal(index, seal))
-            case CitationDelta(candidate=candidate, index=index, citation=citation):
-                self._candidate(candidate).cite(index, citation)
-                return b""
+            case SealDelta() | CitationDelta():
+                return self._mark(event)
             case PartEnd(candidate=candidate, index=index):
                 return self._end_part(candidate, index)
             case ExtraDelta():
@@ -188,6 +185,15 @@ class StreamRenderer:
             case Thought() as thought:
                 return self._delta(candidate, spoken.keep(thought))
             case _:
+                return b""
+
+    def _mark(self, event: SealDelta | CitationDelta) -> bytes:
+        spoken = self._candidate(event.candidate)
+        match event:
+            case SealDelta(index=index, seal=seal):
+                return self._delta(event.candidate, spoken.seal(index, seal))
+            case CitationDelta(index=index, citation=citation):
+                spoken.cite(index, citation)
                 return b""
 
     def _audio(self, event: AudioDelta) -> bytes:

@@ -1,0 +1,120 @@
+"""How much to reason, in the words of Messages: by an effort or within a budget, as the model takes it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from komeet.canonical.part import Reasoning, ToolCall, ToolResult
+from komeet.canonical.request import Thinking
+from komeet.canonical.tool import ToolChoice, ToolMode
+from komeet.canonical.turn import Role, Turn
+from komeet.catalog.profile import ThinkingStyle
+from komeet.wire.anthropic_messages.members import ORIGIN, foreign, has_sign, own
+from komeet.wire.anthropic_messages.parse_request import OWN_EFFORT
+from komeet.wire.anthropic_messages.rendering import Rendering
+
+Json = dict[str, object]
+
+_BUDGETS: Final = {"minimal": 2048, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 32_768, "max": 32_768}
+_LEAST_BUDGET: Final = 1024
+_EFFORTS: Final = ("low", "medium", "high", "xhigh", "max")
+
+
+def render_thinking(rendering: Rendering, limit: int) -> tuple[Json | None, str | None]:
+    """Return `thinking` and the effort of `output_config`, each None where it is not sent; `limit` is `max_tokens`."""
+    thinking = rendering.request.thinking or Thinking()
+    rendering.losses.extend(foreign(thinking.extras, "thinking"))
+    effort = rendering.request.effort
+    if has_sign(thinking.extras, OWN_EFFORT):
+        told = _explicit(thinking)
+        return (told if told is None or told["type"] == "disabled" else _possible(told, rendering)), effort
+    if thinking.mode == "disabled" or (thinking.mode is None and effort == "none"):
+        return (None if rendering.profile.thinking is ThinkingStyle.NONE else {"type": "disabled"}), None
+    if thinking.mode is None and effort is None:
+        return _explicit(thinking), None
+    match rendering.profile.thinking:
+        case ThinkingStyle.NONE:
+            rendering.lose("reasoning_effort", f"{rendering.request.model} does not reason")
+            return None, None
+        case ThinkingStyle.ADAPTIVE:
+            return _adaptive(thinking, effort, rendering)
+        case ThinkingStyle.BUDGET:
+            return _budget(thinking, effort, limit, rendering), None
+
+
+def _explicit(thinking: Thinking) -> Json | None:
+    """Return what a caller of this format said, as it said it."""
+    shown: Json = {}
+    match thinking.mode:
+        case "adaptive":
+            told: Json = {"type": "adaptive"}
+        case "budget":
+            told = {"type": "enabled", "budget_tokens": thinking.budget}
+        case "disabled":
+            return {"type": "disabled", **own(thinking.extras)}
+        case None:
+            return dict(own(thinking.extras)) or None
+    if thinking.summary is not None:
+        shown = {"display": "omitted" if thinking.summary == "omitted" else "summarized"}
+    return {**told, **shown, **own(thinking.extras)}
+
+
+def _adaptive(thinking: Thinking, effort: str | None, rendering: Rendering) -> tuple[Json | None, str | None]:
+    told = _explicit(thinking) if thinking.mode is not None else _explicit(_with_mode(thinking))
+    assert told is not None
+    possible = _possible(told, rendering)
+    return possible, None if possible is None else _effort(effort, rendering)
+
+
+def _with_mode(thinking: Thinking) -> Thinking:
+    return Thinking(mode="adaptive", summary=thinking.summary, extras=thinking.extras)
+
+
+def _effort(effort: str | None, rendering: Rendering) -> str | None:
+    if effort is None:
+        return None
+    wanted = "low" if effort == "minimal" else effort
+    taken = rendering.profile.efforts or _EFFORTS
+    if wanted in taken or wanted not in _EFFORTS:
+        return wanted
+    at = _EFFORTS.index(wanted)
+    nearest = min(
+        (name for name in taken if name in _EFFORTS), key=lambda name: abs(_EFFORTS.index(name) - at), default=wanted
+    )
+    rendering.lose(
+        "reasoning_effort", f"{rendering.request.model} does not take {effort!r}; it is asked for {nearest!r}"
+    )
+    return nearest
+
+
+def _budget(thinking: Thinking, effort: str | None, limit: int, rendering: Rendering) -> Json | None:
+    wanted = thinking.budget if thinking.mode == "budget" else None
+    budget = min(wanted or _BUDGETS.get(effort or "high", 16_384), limit - 1)
+    if budget < _LEAST_BUDGET:
+        rendering.lose("reasoning_effort", f"an output limit of {limit} leaves no room for reasoning")
+        return None
+    if _lacks_thinking(rendering.request.turns):
+        rendering.lose("reasoning_effort", "the calls that are under way came without the provider's own reasoning")
+        return None
+    return _possible({"type": "enabled", "budget_tokens": budget, **own(thinking.extras)}, rendering)
+
+
+def _possible(told: Json, rendering: Rendering) -> Json | None:
+    """Return None where the request forces a call: no model reasons before one."""
+    choice = rendering.request.tool_choice
+    forced = isinstance(choice, ToolChoice) and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED)
+    if forced and rendering.request.tools:
+        rendering.lose("reasoning_effort", "the model does not reason before a call that it is made to make")
+        return None
+    return told
+
+
+def _lacks_thinking(turns: Sequence[Turn]) -> bool:
+    """Whether the calls since the user last spoke lack the reasoning that must stand before them."""
+    current: list[Turn] = []
+    for turn in turns:
+        spoken = turn.role is not Role.ASSISTANT and not all(isinstance(part, ToolResult) for part in turn.parts)
+        current = [] if spoken else [*current, turn]
+    parts = [part for turn in current if turn.role is Role.ASSISTANT for part in turn.parts]
+    called = any(isinstance(part, ToolCall) for part in parts)
+    sealed = any(isinstance(part, Reasoning) and part.seal and part.seal.origin == ORIGIN for part in parts)
+    return called and not sealed
