@@ -69,8 +69,8 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     formats: Annotated[
         Annotated[tuple[FormatName, ...], Meta(min_length=1)] | None,
         Meta(
-            description="The wire formats that it speaks at this address. A caller's own is used where it is among them,"
-            " else the first. Default: the registry's, or `openai_chat`."
+            description="The wire formats that it speaks at this address. A caller's own is used where it is among"
+            " them, else the first. Default: the registry's, or `openai_chat`."
         ),
     ] = None
     losses: Annotated[
@@ -122,8 +122,8 @@ class Translation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     losses: Annotated[
         Literal["adapt", "refuse"],
         Meta(
-            description="A knob that the model or its format does not have: left out and declared in `x-komeet-loss`, or"
-            " the call is refused with 422. Content is never left out."
+            description="A knob that the model or its format does not have: left out and declared in `x-komeet-loss`,"
+            " or the call is refused with 422. Content is never left out."
         ),
     ] = "adapt"
     pass_through: Annotated[

@@ -81,7 +81,7 @@ async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
 
 
 async def gather(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
-    """Fetch the files that the provider would have to be sent, and the caller names by URL; only where that is allowed."""
+    """Fetch what the caller names by URL and the provider has to be sent; only where that is allowed."""
     way = attempt.known_way
     if ports.media is None or way.identity:
         return

@@ -129,7 +129,7 @@ def make(  # noqa: PLR0913 - a provider has that many properties
     )
 
 
-def outgoing(  # noqa: PLR0913 - what a request is made of
+def outgoing(
     provider: Provider,
     *,
     path: str,

@@ -364,8 +364,9 @@ class HubTap:
                 self._wrote(data.decode("utf-8", "replace"))
             case AudioDelta(transcript=transcript):
                 self._wrote(transcript)
-            case UsageEvent(usage=usage):
+            case UsageEvent(usage=usage, service_tier=tier):
                 self.usage = usage
+                self.service_tier = tier or self.service_tier
                 self._unmetered = False
             case Finish():
                 self.done = True

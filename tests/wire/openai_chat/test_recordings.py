@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 import msgspec
 import pytest
 from msgspec import Raw, Struct
+from tests.wire.openai_chat.asked import streamed, whole
 
 from komeet.canonical.event import Event
 from komeet.canonical.fold import fold
@@ -30,7 +31,6 @@ from komeet.wire.openai_chat.stream import StreamParser
 from komeet.wire.openai_chat.tap import ChatTap
 from komeet.wire.openai_chat.whole import ChatWhole, read_whole
 from komeet.wire.sse import Splitter, fields
-from tests.wire.openai_chat.asked import streamed, whole
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | None"
 
@@ -50,7 +50,6 @@ REWORDED: Final = {
     "cloudflare:1": "JSON mode answers with an object for content; it is said as text",
     "cloudflare:2": "JSON mode answers with an object for content; it is said as text",
     "mistral:1": "thinking is a part of the content; it is said as reasoning_content",
-    "openrouter:14": "a tool call without arguments; they are said to be empty",
 }
 LEFT_OUT: Final = {
     "cohere": "has its own format, at /v2/chat",

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Raw, Struct
+from tests.wire.openai_chat.asked import streamed, whole
 
 from komeet.canonical.event import Event, Fail, Finish, PartEnd, PartStart, Start, TextDelta, UsageEvent
 from komeet.canonical.fold import fold
@@ -18,7 +19,6 @@ from komeet.wire.openai_chat.parse_response import parse_response
 from komeet.wire.openai_chat.stream import StreamParser
 from komeet.wire.sse import Event as Said
 from komeet.wire.sse import Splitter, fields
-from tests.wire.openai_chat.asked import streamed, whole
 
 
 def _said(data: bytes) -> Said:

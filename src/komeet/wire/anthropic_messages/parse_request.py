@@ -18,8 +18,8 @@ from komeet.wire.members import ARRAY, INT, NULL, NUMBER, OBJECTS, STRING, STRIN
 
 BETWEEN: Final = "between"
 """The sign of instructions that stand between messages, where the caller put them."""
-OWN_EFFORT: Final = "output_config"
-"""The sign of an effort that stands in `output_config`, apart from thinking."""
+OWN: Final = "own"
+"""The sign of thinking and effort in this format's words, which are sent as they were written."""
 
 _READ_BY_ENVELOPE: Final = ("model", "stream", "max_tokens")
 _ROLES: Final = {"user": Role.USER, "assistant": Role.ASSISTANT, "system": Role.SYSTEM}
@@ -96,9 +96,9 @@ def _sampling(members: Members) -> Sampling:
 
 
 def _thinking(members: Members | None, effort: str | None) -> Thinking | None:
-    sign: Extras = {} if effort is None else signed(OWN_EFFORT)
+    sign = signed(OWN)
     if members is None:
-        return Thinking(extras=sign) if sign else None
+        return None if effort is None else Thinking(extras=sign)
     all_members = members.left()
     kind = members.need("type")
     shown = members.fitting_text("display")

@@ -9,7 +9,7 @@ from komeet.canonical.tool import ToolChoice, ToolMode
 from komeet.canonical.turn import Role, Turn
 from komeet.catalog.profile import ThinkingStyle
 from komeet.wire.anthropic_messages.members import ORIGIN, foreign, has_sign, own
-from komeet.wire.anthropic_messages.parse_request import OWN_EFFORT
+from komeet.wire.anthropic_messages.parse_request import OWN
 from komeet.wire.anthropic_messages.rendering import Rendering
 
 Json = dict[str, object]
@@ -24,9 +24,8 @@ def render_thinking(rendering: Rendering, limit: int) -> tuple[Json | None, str 
     thinking = rendering.request.thinking or Thinking()
     rendering.losses.extend(foreign(thinking.extras, "thinking"))
     effort = rendering.request.effort
-    if has_sign(thinking.extras, OWN_EFFORT):
-        told = _explicit(thinking)
-        return (told if told is None or told["type"] == "disabled" else _possible(told, rendering)), effort
+    if has_sign(thinking.extras, OWN):
+        return _explicit(thinking), effort
     if thinking.mode == "disabled" or (thinking.mode is None and effort == "none"):
         return (None if rendering.profile.thinking is ThinkingStyle.NONE else {"type": "disabled"}), None
     if thinking.mode is None and effort is None:

@@ -68,6 +68,8 @@ def _tool(tool: Tool, path: str, rendering: Rendering) -> Iterator[tuple[str, ob
             yield tool.name, _callable(tool, "", path, rendering)
         case Namespace():
             rendering.losses.extend(foreign(tool.extras, path))
+            if tool.description:
+                rendering.lose(f"{path}.description", "Messages has no groups of tools: their names tell the group")
             for index, inside in enumerate(tool.tools):
                 name = flat_name(tool.name, inside.name)
                 yield name, _callable(inside, tool.name, f"{path}.tools[{index}]", rendering)

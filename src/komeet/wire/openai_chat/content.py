@@ -176,9 +176,10 @@ def _file(members: Members) -> File:
     source = FileId(file_id) if file_id is not None else _source(inside.need("file_data"))
     filename, cache = inside.text("filename") or "", take_mark(members)
     extras = merged(members.left(), inside.left("file"))
-    if isinstance(source, Url):  # OpenRouter takes it; OpenAI says that it does not
+    if not isinstance(source, Inline):  # an id means something here only; a URL OpenRouter takes, and OpenAI does not
         where = place("file")
-        extras = {**extras, where: {**extras.get(where, {}), **dialect("file_data", "file")[where]}}
+        name = "file_data" if isinstance(source, Url) else "file_id"
+        extras = {**extras, where: {**extras.get(where, {}), **dialect(name, "file")[where]}}
     return File(source=source, filename=filename, cache=cache, extras=extras)
 
 

@@ -131,6 +131,8 @@ def _file(file: File, path: str) -> list[Json]:
             told["file_data"] = f"data:{media_type};base64,{data}" if media_type else data
             name = name or (_PDF_NAME if media_type == _PDF else "")
         case FileId(id=known):
+            if not came_as(file.extras, "file_id", "file"):
+                raise cannot(path, "a document by the id that another format gave it")
             told["file_id"], name = known, file.filename
         case Url(url=url):
             if not came_as(file.extras, "file_data", "file"):

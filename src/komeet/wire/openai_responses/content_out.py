@@ -86,11 +86,11 @@ class Content:
         """Return the member that says a cache mark, if the model takes it."""
         if mark is None:
             return {}
-        if not self._marks:
-            self._losses.append(Loss(f"{path}.cache_control", "the model takes no marks for its prompt cache"))
-            return {}
         if mark.origin == ORIGIN:
             return {BREAKPOINT: mark.value}
+        if not self._marks:
+            self._losses.append(Loss(f"{path}.{mark.name}", "the model takes no marks for its prompt cache"))
+            return {}
         ttl = _TTLS.get(mark.ttl or "")
         return {BREAKPOINT: {"mode": "explicit", **({"ttl": ttl} if ttl else {})}}
 

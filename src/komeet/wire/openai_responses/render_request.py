@@ -98,7 +98,7 @@ def _sampled(request: Request, profile: Profile, effort: str | None, losses: lis
     for name in _LACKED:
         value: object = getattr(sampling, name)
         if value is not None and (value or name in ("seed", "top_k")):
-            losses.append(Loss(f"sampling.{name}", "Responses does not take it"))
+            losses.append(Loss(name, "Responses does not take it"))
     told: Json = {name: getattr(sampling, name) for name in SAMPLING}
     included = [LOGPROBS] if sampling.logprobs else []
     reason = profile.refuses_sampling(effort, request.model)
@@ -106,7 +106,7 @@ def _sampled(request: Request, profile: Profile, effort: str | None, losses: lis
         return told, included
     losses.extend(Loss(name, reason) for name, value in told.items() if value not in (None, SAMPLING[name]))
     if included:
-        losses.append(Loss("sampling.logprobs", reason))
+        losses.append(Loss("logprobs", reason))
     return {}, []
 
 

@@ -1,0 +1,58 @@
+"""Legacy Completions as the pipeline sees it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from komeet.canonical.extent import Extent
+from komeet.canonical.request import Request
+from komeet.canonical.response import Response
+from komeet.core.errors import KomeetError
+from komeet.core.http import Headers
+from komeet.wire import openai_errors
+from komeet.wire.extent import measure_request
+from komeet.wire.format import Asked, Caller, Envelope, Passed
+from komeet.wire.openai_completions.envelope import parse_envelope
+from komeet.wire.openai_completions.errors import render_stream_error
+from komeet.wire.openai_completions.members import ORIGIN
+from komeet.wire.openai_completions.parse_request import parse_request
+from komeet.wire.openai_completions.render_response import render_response
+from komeet.wire.openai_completions.render_stream import StreamRenderer
+from komeet.wire.prompt import request_text
+
+
+class OpenAICompletions:
+    """The functions of this package, behind the port; each says in its own place what it promises."""
+
+    __slots__ = ()
+
+    name: str = ORIGIN
+
+    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none matters
+        return parse_envelope(body)
+
+    def parse_request(self, envelope: Envelope) -> Request:
+        return parse_request(envelope)
+
+    def measure(self, envelope: Envelope) -> Extent:
+        return measure_request(parse_request(envelope), envelope)
+
+    def prompt_text(self, envelope: Envelope) -> str:
+        return request_text(parse_request(envelope))
+
+    def render_response(self, response: Response, asked: Asked) -> bytes:
+        return render_response(response, asked)
+
+    def stream_renderer(self, asked: Asked) -> StreamRenderer:
+        return StreamRenderer(asked)
+
+    def render_refusal(self, passed: Passed) -> bytes:
+        return openai_errors.render_refusal(passed)
+
+    def render_error(self, error: KomeetError) -> tuple[int, Headers, bytes]:
+        return openai_errors.render_error(error)
+
+    def render_stream_error(self, error: KomeetError) -> bytes:
+        return render_stream_error(error)
+
+
+FORMAT: Final[Caller] = OpenAICompletions()
