@@ -223,7 +223,7 @@ def _summary(response: Response) -> Any:
 
 def _stop(candidate: Candidate) -> StopReason | None:
     """The reasons that every format tells apart; OpenAI calls it a plain stop where it was made to call a tool."""
-    if candidate.stop is StopReason.STOP and any(isinstance(part, ToolCall) for part in candidate.parts):
+    if candidate.stop in (None, StopReason.STOP) and any(isinstance(part, ToolCall) for part in candidate.parts):
         return StopReason.TOOL_CALLS
     match candidate.stop:
         case StopReason.PAUSED | StopReason.OTHER | None:

@@ -75,7 +75,10 @@ PNG = "data:image/png;base64,AAAA"
         ),
         (
             {"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]},
-            Turn(role=Role.USER, parts=(File(source=FileId("file-1")),)),
+            Turn(
+                role=Role.USER,
+                parts=(File(source=FileId("file-1"), extras={"openai_chat.file": {"file_id": Raw(b"null")}}),),
+            ),
         ),
         (
             {"role": "user", "content": [{"type": "file", "file": {"file_data": PNG, "filename": "a.png"}}]},

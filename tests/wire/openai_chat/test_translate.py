@@ -291,7 +291,6 @@ def test_trap_12_the_mark_of_a_tools_result_goes_to_its_text() -> None:
         ),
         (File(source=Inline("text/plain", base64.b64encode(b"words").decode()), title="T"), "T\nwords"),
         (File(source=Inline("text/plain", base64.b64encode(b"words").decode())), "words"),
-        (File(source=FileId("file-1"), title="T"), [{"type": "file", "file": {"file_id": "file-1"}}]),
         (
             File(source=Inline("text/plain", "%")),
             [{"type": "file", "file": {"file_data": "data:text/plain;base64,%"}}],
@@ -305,12 +304,15 @@ def test_trap_13_documents(file: File, told: object) -> None:
 def test_trap_13_the_url_of_a_document_goes_only_where_the_caller_knows_it() -> None:
     with pytest.raises(Unrepresentable):
         _user(File(source=Url("https://x.test/a.pdf")))
+    with pytest.raises(Unrepresentable):
+        _user(File(source=FileId("file_of_anthropic")))
     message = {
         "role": "user",
         "content": [{"type": "file", "file": {"file_data": "https://x.test/a.pdf", "filename": "a.pdf"}}],
     }
     request = parse_request(json.dumps({"model": "m", "messages": [message]}).encode())
-    assert request.turns[0].parts[0].source == Url("https://x.test/a.pdf")  # pyright: ignore
+    assert isinstance(file := request.turns[0].parts[0], File)
+    assert file.source == Url("https://x.test/a.pdf")
     body, losses = _render(request)
     assert (body["messages"], losses) == ([message], [])
 

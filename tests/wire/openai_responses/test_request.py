@@ -257,9 +257,9 @@ def test_what_responses_has_no_word_for_is_a_loss() -> None:
     request = Request(model="m", turns=(), stop=("x",), sampling=sampling, cache=CacheMark())
     assert set(_lost(request)) == {
         "stop",
-        "sampling.seed",
-        "sampling.presence_penalty",
-        "sampling.top_k",
+        "seed",
+        "presence_penalty",
+        "top_k",
         "cache_control",
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from komeet.canonical.loss import Loss
-from komeet.canonical.part import CacheMark, Opaque, Part, Reasoning, Text, ToolResult
+from komeet.canonical.part import CacheMark, Opaque, Part, Reasoning, ServerTool, Text, ToolResult
 from komeet.canonical.request import Request
 from komeet.canonical.tool import FunctionTool, HostedTool
 from komeet.wire.anthropic_messages.members import ORIGIN, Members
@@ -65,7 +65,7 @@ def _marks(request: Request) -> Iterator[CacheMark | None]:
 
 def _part_marks(part: Part) -> Iterator[CacheMark | None]:
     match part:
-        case Opaque() | Reasoning():
+        case Opaque() | Reasoning() | ServerTool():
             return
         case Text(text=text) if not text:
             return

@@ -87,7 +87,7 @@ def parse_error(status: int, headers: Mapping[bytes, bytes], body: bytes, provid
 def parse_stream_error(data: bytes, provider: str = "The provider") -> UpstreamError:
     """Return the error that a provider sent in a stream, or with a success status."""
     told = _read(data) or _Error()
-    if told.type in _ACCOUNT_TYPES:
+    if told.type in _ACCOUNT_TYPES or _NO_CREDIT in data:
         return UpstreamAuth(
             f"{provider} refused the credential or the account that this gateway uses there. Your API key is not at"
             " fault; its operator has to act.",

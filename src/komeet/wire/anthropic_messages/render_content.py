@@ -85,8 +85,8 @@ def _block(part: Part, path: str, rendering: Rendering) -> object:
             raise _cannot(path, "audio")
         case Text() | Refusal() | Image() | File() | ToolCall() | ToolResult():
             rendering.losses.extend(foreign(part.extras, path))
-            mark = {} if isinstance(part, Refusal) else rendering.marks.render(part.cache, path)
-            return Block({**_plain(part, path, rendering), **mark, **own(part.extras)})
+            told = _plain(part, path, rendering)
+            return Block({**told, **rendering.marks.render(part.cache, path), **own(part.extras)})
 
 
 def _plain(part: Text | Refusal | Image | File | ToolCall | ToolResult, path: str, rendering: Rendering) -> Json:

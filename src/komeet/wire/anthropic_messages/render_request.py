@@ -48,8 +48,8 @@ def render_request(request: Request, profile: Profile) -> Edited:
         )
     rendering = Rendering(request, profile)
     limit = _limit(request, profile)
+    tools = render_tools(rendering)  # first: cache marks are counted in the order of the prefix
     system, messages = render_turns(rendering)
-    tools = render_tools(rendering)
     choice = render_choice(rendering, tools)
     thinking, effort = render_thinking(rendering, limit)
     schema, choice = _output(rendering, tools, choice)
@@ -62,7 +62,7 @@ def render_request(request: Request, profile: Profile) -> Edited:
         "tools": tools or None,
         "tool_choice": None if choice is None else choice.get("value", choice),
         **_sampling(rendering, thinks=thinks),
-        "stop_sequences": request.stop or None,
+        "stop_sequences": _stop(rendering) or None,
         "stream": request.stream,
         "thinking": thinking,
         "output_config": _config(request, effort, schema),
@@ -94,7 +94,10 @@ def _sampling(rendering: Rendering, *, thinks: bool) -> Json:
                 rendering.lose(name, reason)
         return {}
     if thinks:
-        allowed = {"temperature": sampling.temperature in (None, 1), "top_p": (sampling.top_p or 1) >= _LEAST_TOP_P}
+        allowed = {
+            "temperature": sampling.temperature == 1,
+            "top_p": sampling.top_p is not None and sampling.top_p >= _LEAST_TOP_P,
+        }
         for name in ("temperature", "top_p", "top_k"):
             if told[name] is not None and not allowed.get(name, False):
                 rendering.lose(name, "the model does not take it while it reasons")
@@ -102,7 +105,17 @@ def _sampling(rendering: Rendering, *, thinks: bool) -> Json:
     if sampling.temperature is not None and sampling.temperature > 1:
         rendering.lose("temperature", "Messages takes no more than 1: it is asked for 1")
         told["temperature"] = 1
+    for name, other in (("top_p", "temperature"), ("temperature", "top_p")):
+        if told[name] == 1 and told[other] is not None:  # it changes nothing, and there are models that refuse both
+            told[name] = None
     return told
+
+
+def _stop(rendering: Rendering) -> list[str]:
+    for index, text in enumerate(rendering.request.stop):
+        if not text.strip():
+            rendering.lose(f"stop[{index}]", "Messages takes no stop sequence of white space only")
+    return [text for text in rendering.request.stop if text.strip()]
 
 
 def _output(rendering: Rendering, tools: list[object], choice: Json | None) -> tuple[Json | None, Json | None]:
@@ -125,17 +138,27 @@ def _output(rendering: Rendering, tools: list[object], choice: Json | None) -> t
             if rendering.profile.structured is Structured.FORMAT:
                 fitting = fit_schema(schema, "response_format.schema", rendering.losses)
                 return {"type": "json_schema", "schema": Raw(fitting), **own(output.extras)}, choice
-            tools.append(
-                {
-                    "name": JSON_TOOL,
-                    "description": output.description or "Gives the answer.",
-                    "input_schema": Raw(input_schema(schema)),
-                }
-            )
-            wanted = rendering.request.tool_choice
-            free = wanted is None or (isinstance(wanted, ToolChoice) and wanted.mode is not ToolMode.NAMED)
-            forced: Json = {"type": "any"} if len(tools) > 1 else {"type": "tool", "name": JSON_TOOL}
-            return None, forced if free else choice
+            return None, _answer_by_tool(rendering, tools, choice, output)
+
+
+def _answer_by_tool(rendering: Rendering, tools: list[object], choice: Json | None, output: JsonOutput) -> Json | None:
+    """Add the tool whose arguments are the answer; return the choice of tools."""
+    if not rendering.answers_by_tool:
+        rendering.lose("response_format", f"the model answers by a tool, and one of the caller's is called {JSON_TOOL}")
+        return choice
+    tools.append(
+        {
+            "name": JSON_TOOL,
+            "description": output.description or "Gives the answer.",
+            "input_schema": Raw(input_schema(output.schema)),
+        }
+    )
+    wanted = rendering.request.tool_choice
+    if isinstance(wanted, ToolChoice) and wanted.mode is ToolMode.NAMED:
+        return choice
+    alone = {"disable_parallel_tool_use": True} if rendering.request.parallel_tool_calls is False else {}
+    free = rendering.request.tools and not (isinstance(wanted, ToolChoice) and wanted.mode is ToolMode.NONE)
+    return {"type": "any", **alone} if free else {"type": "tool", "name": JSON_TOOL}
 
 
 def _config(request: Request, effort: str | None, schema: Json | None) -> Json | None:

@@ -1,11 +1,11 @@
 """From turns to `system` and `messages`: sides take turns, results come first, instructions go where they may stand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from komeet.canonical.part import Part, Text, ToolResult
+from komeet.canonical.part import Opaque, Part, Text, ToolResult
 from komeet.canonical.turn import Role, Turn
-from komeet.core.errors import WireError
+from komeet.core.errors import Unrepresentable, WireError
 from komeet.wire.anthropic_messages.members import foreign, has_sign, own
 from komeet.wire.anthropic_messages.parse_request import BETWEEN
 from komeet.wire.anthropic_messages.render_content import Block, blocks, content
@@ -29,7 +29,7 @@ def render_turns(rendering: Rendering) -> tuple[object, list[Json]]:
     for index, turn in enumerate(turns[:first]):
         path = f"messages[{index}]"
         rendering.losses.extend(foreign(turn.extras, path))
-        system += blocks(turn.parts, f"{path}.content", rendering)
+        system += blocks(_only_words(turn, path), f"{path}.content", rendering)
     messages = _Messages(rendering)
     for index, turn in enumerate(turns[first:], first):
         messages.add(turn, f"messages[{index}]")
@@ -44,6 +44,14 @@ def render_turns(rendering: Rendering) -> tuple[object, list[Json]]:
 
 def _is_leading(turn: Turn) -> bool:
     return turn.preamble or (turn.role in _INSTRUCTIONS and not has_sign(turn.extras, BETWEEN))
+
+
+def _only_words(turn: Turn, path: str) -> Sequence[Part]:
+    for index, part in enumerate(turn.parts):
+        if not isinstance(part, Text | Opaque):
+            where = f"{path}.content[{index}]"
+            raise Unrepresentable(f"{where} is no text, and instructions are text in Messages.", param=where)
+    return turn.parts
 
 
 class _Messages:
@@ -69,19 +77,27 @@ class _Messages:
                 parts = [_wrapped(part) for part in parts]
         results = [part for part in parts if isinstance(part, ToolResult)]
         others = [part for part in parts if not isinstance(part, ToolResult)]
-        told = blocks(results, f"{path}.content", rendering), blocks(others, f"{path}.content", rendering)
+        said = blocks(others, f"{path}.content", rendering)
+        self._put(role, blocks(results, f"{path}.content", rendering), said, own(turn.extras))
+
+    def _put(self, role: str, results: list[object], others: list[object], more: Mapping[str, object]) -> None:
+        roles = [told[0] for told in self._told[-2:]]
+        if results and roles == ["assistant", "system"]:  # nothing may stand between calls and their results
+            self._told.insert(-1, ("user", results, [], {}))
+            results = []
+        if not results and not others:
+            return
         if self._told and self._told[-1][0] == role and role != "system":
-            _, before, after, more = self._told[-1]
-            before += told[0]
-            after += told[1]
-            more.update(own(turn.extras))
+            _, before, after, known = self._told[-1]
+            before += results
+            after += others
+            known.update(more)
         else:
-            more: Json = {**own(turn.extras)}
-            self._told.append((role, *told, more))
+            self._told.append((role, results, others, dict(more)))
 
     def done(self) -> list[Json]:
         """Return the messages; what says nothing is left out, and an answer to be continued ends in no white space."""
-        told = [(role, [*results, *others], more) for role, results, others, more in self._told if results or others]
+        told = [(role, [*results, *others], more) for role, results, others, more in self._told]
         if told and told[-1][0] == "assistant":
             _strip_end(told[-1][1])
         return [{"role": role, "content": content(said), **more} for role, said, more in told if said]

@@ -1,10 +1,12 @@
 """What the rendering of one request has in hand."""
 
 from komeet.canonical.loss import Loss
-from komeet.canonical.request import Request
-from komeet.catalog.profile import Profile
+from komeet.canonical.request import JsonOutput, Request
+from komeet.canonical.tool import CustomTool, FunctionTool, ToolChoice, ToolMode
+from komeet.catalog.profile import Profile, Structured
 from komeet.wire.anthropic_messages.cache import Marks
 from komeet.wire.anthropic_messages.ids import CallIds
+from komeet.wire.structured import JSON_TOOL
 
 
 class Rendering:
@@ -18,6 +20,23 @@ class Rendering:
         self.losses: list[Loss] = []
         self.ids = CallIds()
         self.marks = Marks(request, self.losses)
+
+    @property
+    def answers_by_tool(self) -> bool:
+        """Whether the answer is to be the arguments of a tool of ours."""
+        output = self.request.output
+        if self.profile.structured is not Structured.TOOL or not isinstance(output, JsonOutput) or not output.schema:
+            return False
+        return all(
+            not isinstance(tool, FunctionTool | CustomTool) or tool.name != JSON_TOOL for tool in self.request.tools
+        )
+
+    @property
+    def forces_call(self) -> bool:
+        """Whether the model is made to ask for a tool."""
+        choice = self.request.tool_choice
+        forced = isinstance(choice, ToolChoice) and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED)
+        return self.answers_by_tool or (forced and bool(self.request.tools))
 
     def lose(self, path: str, reason: str) -> None:
         """Declare a loss."""

@@ -111,7 +111,7 @@ def _fit(value: Json, path: str, losses: list[Loss]) -> Json:
 def _takes(name: str, value: Json) -> bool:
     match name:
         case "format":
-            return value in _FORMATS
+            return isinstance(value, str) and value in _FORMATS
         case "minItems":
             return value in (0, 1)
         case _:

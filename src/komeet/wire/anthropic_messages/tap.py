@@ -46,6 +46,7 @@ class MessagesTap:
         "_begun",
         "_pieces",
         "_splitter",
+        "_stopped",
         "_unmetered",
         "_usage",
         "done",
@@ -61,6 +62,8 @@ class MessagesTap:
         self._begun = False
         self._pieces: list[str] = []
         self._usage = UsageReader()
+        self._stopped = False
+        """Whether the provider has said why the answer ended."""
         self._unmetered = False
         """Whether the model has written since usage was last reported."""
         self.usage: Usage | None = None
@@ -92,7 +95,7 @@ class MessagesTap:
         event = fields(rest)
         if event is not None:
             rest = self._forwarded(rest) if members_of(event.data) else b""
-        complete = self.error is None and self.done
+        complete = self.error is None and (self.done or self._stopped)
         if self._unmetered and self.usage is not None and (not complete or self.usage.output == 0):
             self.usage = None  # it was reported before what was written last: it is not the usage of that
         if event is None:
@@ -136,6 +139,7 @@ class MessagesTap:
                 self.model = text_of(message.get("model")) or self.model
                 self._used(message.get(USAGE, NULL))
             case "message_delta":
+                self._stopped = self._stopped or bool(text_of(members_of(said.delta).get("stop_reason")))
                 self._used(said.usage)
             case "message_stop":
                 self.done = True

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from komeet.canonical.part import Reasoning, ToolCall, ToolResult
+from komeet.canonical.part import Part, Reasoning, ToolCall, ToolResult
 from komeet.canonical.request import Thinking
-from komeet.canonical.tool import ToolChoice, ToolMode
 from komeet.canonical.turn import Role, Turn
 from komeet.catalog.profile import ThinkingStyle
 from komeet.wire.anthropic_messages.members import ORIGIN, foreign, has_sign, own
@@ -42,7 +41,6 @@ def render_thinking(rendering: Rendering, limit: int) -> tuple[Json | None, str 
 
 def _explicit(thinking: Thinking) -> Json | None:
     """Return what a caller of this format said, as it said it."""
-    shown: Json = {}
     match thinking.mode:
         case "adaptive":
             told: Json = {"type": "adaptive"}
@@ -52,9 +50,13 @@ def _explicit(thinking: Thinking) -> Json | None:
             return {"type": "disabled", **own(thinking.extras)}
         case None:
             return dict(own(thinking.extras)) or None
-    if thinking.summary is not None:
-        shown = {"display": "omitted" if thinking.summary == "omitted" else "summarized"}
-    return {**told, **shown, **own(thinking.extras)}
+    return {**told, **_display(thinking), **own(thinking.extras)}
+
+
+def _display(thinking: Thinking) -> Json:
+    if thinking.summary is None:
+        return {}
+    return {"display": "omitted" if thinking.summary == "omitted" else "summarized"}
 
 
 def _adaptive(thinking: Thinking, effort: str | None, rendering: Rendering) -> tuple[Json | None, str | None]:
@@ -94,14 +96,13 @@ def _budget(thinking: Thinking, effort: str | None, limit: int, rendering: Rende
     if _lacks_thinking(rendering.request.turns):
         rendering.lose("reasoning_effort", "the calls that are under way came without the provider's own reasoning")
         return None
-    return _possible({"type": "enabled", "budget_tokens": budget, **own(thinking.extras)}, rendering)
+    told = {"type": "enabled", "budget_tokens": budget, **_display(thinking), **own(thinking.extras)}
+    return _possible(told, rendering)
 
 
 def _possible(told: Json, rendering: Rendering) -> Json | None:
     """Return None where the request forces a call: no model reasons before one."""
-    choice = rendering.request.tool_choice
-    forced = isinstance(choice, ToolChoice) and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED)
-    if forced and rendering.request.tools:
+    if rendering.forces_call:
         rendering.lose("reasoning_effort", "the model does not reason before a call that it is made to make")
         return None
     return told
@@ -109,11 +110,15 @@ def _possible(told: Json, rendering: Rendering) -> Json | None:
 
 def _lacks_thinking(turns: Sequence[Turn]) -> bool:
     """Whether the calls since the user last spoke lack the reasoning that must stand before them."""
-    current: list[Turn] = []
+    parts: list[Part] = []
+    waits = False
+    """Whether the assistant spoke last and asked for tools, or their results came since: what a user adds joins them."""
     for turn in turns:
-        spoken = turn.role is not Role.ASSISTANT and not all(isinstance(part, ToolResult) for part in turn.parts)
-        current = [] if spoken else [*current, turn]
-    parts = [part for turn in current if turn.role is Role.ASSISTANT for part in turn.parts]
+        if turn.role is Role.ASSISTANT:
+            parts += turn.parts
+            waits = any(isinstance(part, ToolCall) for part in turn.parts)
+        elif not waits and not any(isinstance(part, ToolResult) for part in turn.parts):
+            parts = []
     called = any(isinstance(part, ToolCall) for part in parts)
     sealed = any(isinstance(part, Reasoning) and part.seal and part.seal.origin == ORIGIN for part in parts)
     return called and not sealed

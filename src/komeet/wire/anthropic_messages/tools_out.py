@@ -76,7 +76,7 @@ def _tool(tool: Tool, path: str, rendering: Rendering) -> Iterator[tuple[str, ob
         case HostedTool(origin=origin, value=value) if origin == ORIGIN:
             yield tool.kind, value
         case HostedTool(kind=kind) if kind == WEB_SEARCH:
-            yield kind, _search(tool)
+            yield kind, {**_search(tool), **rendering.marks.render(tool.cache, path)}
         case HostedTool(kind=kind, origin=origin):
             rendering.lose(path, f"{kind} is a tool of {origin}; Messages has none like it")
         case Opaque(origin=origin):

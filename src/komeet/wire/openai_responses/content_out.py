@@ -89,7 +89,9 @@ class Content:
         if mark.origin == ORIGIN:
             return {BREAKPOINT: mark.value}
         if not self._marks:
-            self._losses.append(Loss(f"{path}.{mark.name}", "the model takes no marks for its prompt cache"))
+            self._losses.append(
+                Loss(f"{path}.{mark.name or 'cache_control'}", "the model takes no marks for its prompt cache")
+            )
             return {}
         ttl = _TTLS.get(mark.ttl or "")
         return {BREAKPOINT: {"mode": "explicit", **({"ttl": ttl} if ttl else {})}}

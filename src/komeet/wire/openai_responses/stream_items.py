@@ -13,9 +13,10 @@ from komeet.canonical.event import (
     SealDelta,
     TextDelta,
 )
+from komeet.canonical.extras import Extras
 from komeet.canonical.part import Citation, Part, Reasoning, Refusal, Text, ToolCall
 from komeet.wire.openai_responses.answer import item_parts, of_message
-from komeet.wire.openai_responses.members import REASONING_TEXT, Members
+from komeet.wire.openai_responses.members import ORIGIN, REASONING_TEXT, Members
 
 
 class _Piece:
@@ -106,7 +107,8 @@ class Output:
         if not item.mode:
             item.mode, item.section = mode, section
             field = REASONING_TEXT if mode == REASONING_TEXT else ""
-            yield from self._begin(item, 0, Reasoning(field=field))
+            named: Extras = {ORIGIN: {"id": item.members["id"]}} if "id" in item.members else {}
+            yield from self._begin(item, 0, Reasoning(field=field, extras=named))
         piece = item.pieces[0]
         if piece.ended:
             return

@@ -200,7 +200,8 @@ class Writer:
         at = self._next()
         match part:
             case Reasoning(text=text, field=field):
-                piece = self._open[index] = _Part(Reasoning, at, self._name("rs", at))
+                name = id_in(part.extras.get(ORIGIN, {})) or self._name("rs", at)
+                piece = self._open[index] = _Part(Reasoning, at, name)
                 self._texts[index] = field if field == REASONING_TEXT else ""
                 item: Json = {"id": piece.id, "type": "reasoning", "summary": []}
                 yield "response.output_item.added", {"output_index": at, "item": item}
