@@ -76,9 +76,10 @@ def ask(
 
 
 def error(reply: FakeReply) -> dict[str, str]:
-    """The error of a reply, whose shape is OpenAI's."""
+    """The error of a reply, whose shape is that of its surface: OpenAI's, or Anthropic's."""
     body = json.loads(reply.body)
-    assert set(body["error"]) == {"message", "type", "param", "code"}
+    shape = {"message", "type"} if body.get("type") == "error" else {"message", "type", "param", "code"}
+    assert set(body["error"]) == shape
     return body["error"]
 
 
@@ -98,7 +99,8 @@ def test_who_gets_what(method: str, path: str, who: str) -> None:
     reply = ask(app, method, asked, secret=secret)
     assert reply.status == status
     if status == 401:
-        assert error(reply)["code"] == "invalid_api_key"
+        ours = path.startswith("/v1/messages")
+        assert error(reply)["type" if ours else "code"] == ("authentication_error" if ours else "invalid_api_key")
         assert SECRET not in reply.body.decode()
     if method == "GET":
         assert ask(app, "HEAD", asked, secret=secret).status == status

@@ -56,12 +56,14 @@ def test_openais_other_lines_are_not_changed(model: str, output: int) -> None:
 
 
 def test_a_line_that_comes_after_this_release_gets_the_name_of_its_limit_and_nothing_else() -> None:
-    assert KNOWN.find("openai", "gpt-7-sol") == Profile(limit_field="max_completion_tokens", template_tokens=256)
+    assert KNOWN.find("openai", "gpt-7-sol") == Profile(
+        limit_field="max_completion_tokens", template_tokens=256, takes_reasoning=False
+    )
 
 
 def test_an_unknown_model_is_not_changed() -> None:
     assert KNOWN.find("nobody", "gpt-5.2") == Profile()
-    assert KNOWN.find("openai", "davinci-002") == Profile(template_tokens=256)
+    assert KNOWN.find("openai", "davinci-002") == Profile(template_tokens=256, takes_reasoning=False)
 
 
 def test_other_families() -> None:

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from komeet.catalog import profiles
@@ -11,8 +13,8 @@ from komeet.providers.registry import Row
 ROWS = registry.load()
 
 
-def row(**changes: str) -> bytes:
-    values = {
+def row(**changes: str | list[str]) -> bytes:
+    values: dict[str, str | list[str]] = {
         "name": "acme",
         "title": "Acme",
         "base_url": "https://api.acme.example/v1",
@@ -21,7 +23,7 @@ def row(**changes: str) -> bytes:
         "stream_usage": "ask",
         "docs": "https://acme.example/docs",
     } | changes
-    lines = [f'{key} = "{value}"' for key, value in values.items()]
+    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     return "\n".join(["[[provider]]", *lines, 'key_env = ["ACME_API_KEY"]', "rank = 30", ""]).encode()
 
 

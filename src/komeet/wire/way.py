@@ -28,7 +28,7 @@ from komeet.canonical.response import Response
 from komeet.canonical.unfold import unfold
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
-from komeet.core.errors import CutMidStream, Garbled, Unrepresentable, UpstreamError, WireError
+from komeet.core.errors import Garbled, Unrepresentable, UpstreamError, WireError
 from komeet.wire.format import Asked, Caller, Edited, Envelope, Format, StreamParser, StreamRenderer, Tap, Whole
 from komeet.wire.restore import Restorer
 from komeet.wire.sse import Splitter, fields
@@ -145,16 +145,16 @@ class Way:
 
         Raises:
             Garbled: the bytes are not an answer of the provider's format.
-            CutMidStream: the stream ended early.
+            UpstreamError: the stream broke off, or carries an error.
         """
         if self.identity and not streamed and not self.envelope.stream:
             whole = self.target.read_whole(body)
             return whole if isinstance(whole, UpstreamError) else _AsItCame(whole, body)
         try:
             response = fold(self._streamed(body)) if streamed else self.target.parse_response(body)
-        except (Garbled, CutMidStream):
-            raise
         except UpstreamError as error:
+            if streamed or isinstance(error, Garbled):
+                raise  # after a piece of an answer, an error is no refusal: it may have cost something
             return error
         return _Translated(self._caller, self._known(), response, self._restorer())
 

@@ -1,4 +1,7 @@
-"""From the parts of an answer to blocks of a Messages answer; what the format has no block for is left out."""
+"""From the parts of an answer to blocks of a Messages answer; what the format has no block for is left out.
+
+So is what says nothing: Anthropic would refuse an empty text when it comes back in the next turn.
+"""
 
 import msgspec
 from msgspec import Raw
@@ -31,6 +34,8 @@ _object: msgspec.json.Decoder[dict[str, Raw]] = msgspec.json.Decoder(dict[str, R
 def block(part: Part, made_id: str) -> Json | None:
     """Return the block that says `part`; `made_id` is for a call that came without an id."""
     match part:
+        case Text(text="") | Refusal(text=""):
+            return None
         case Text(text=text, citations=citations):
             cited = own_citations(citations)
             return {"type": "text", "text": text, **({"citations": cited} if cited else {}), **own(part.extras)}
@@ -39,7 +44,7 @@ def block(part: Part, made_id: str) -> Json | None:
         case Audio(transcript=transcript) if transcript:
             return {"type": "text", "text": transcript}
         case Reasoning():
-            return thinking(part)
+            return thinking(part) if part.text or part.seal is not None else None
         case ToolCall():
             return {**call_start(part, made_id), "input": input_of(part.arguments)}
         case ServerTool(origin=origin, value=value) | Opaque(origin=origin, value=value):

@@ -1,6 +1,9 @@
 """From events to a Messages stream."""
 
+from typing import Final
+
 import msgspec
+from msgspec import Raw
 
 from komeet.canonical.event import (
     ArgumentsDelta,
@@ -35,7 +38,7 @@ from komeet.canonical.part import (
 )
 from komeet.canonical.response import Candidate
 from komeet.canonical.usage import Usage
-from komeet.wire.anthropic_messages.answer import USAGE
+from komeet.wire.anthropic_messages.answer import USAGE, members_of, text_of
 from komeet.wire.anthropic_messages.blocks_out import Json, block, call_start, own_citations, signature
 from komeet.wire.anthropic_messages.content import REDACTED, UNSIGNED
 from komeet.wire.anthropic_messages.errors import render_stream_error
@@ -43,8 +46,11 @@ from komeet.wire.anthropic_messages.members import ORIGIN, has_sign, own, place
 from komeet.wire.anthropic_messages.render_response import head, made_id, stop
 from komeet.wire.anthropic_messages.usage import render_usage
 from komeet.wire.format import Asked
+from komeet.wire.members import NULL
 
 _encoder = msgspec.json.Encoder()
+_TEXT: Final[Json] = {"type": "text", "text": ""}
+_THINKING: Final[Json] = {"type": "thinking", "thinking": "", "signature": ""}
 
 PartEvent = PartStart | TextDelta | ArgumentsDelta | AudioDelta | SealDelta | CitationDelta | PartEnd
 
@@ -52,7 +58,7 @@ PartEvent = PartStart | TextDelta | ArgumentsDelta | AudioDelta | SealDelta | Ci
 class StreamRenderer:
     """Writes one stream. Only one block is open at a time: what belongs to a later one waits for its turn."""
 
-    __slots__ = ("_asked", "_block", "_calls", "_extras", "_failed", "_finish", "_index", "_usage", "_waiting")
+    __slots__ = ("_asked", "_block", "_calls", "_extras", "_failed", "_finish", "_head", "_index", "_usage", "_waiting")
 
     def __init__(self, asked: Asked) -> None:
         self._asked = asked
@@ -60,6 +66,8 @@ class StreamRenderer:
         self._index = 0
         self._waiting: dict[int, list[PartEvent]] = {}
         """What has come of parts whose turn has not, by part, in order."""
+        self._head: Start | None = Start()
+        """How the message begins, until it is written: with the usage, if that is told at once."""
         self._usage: Usage | None = None
         self._extras: dict[str, dict[str, object]] = {}
         self._finish: Finish | None = None
@@ -70,9 +78,10 @@ class StreamRenderer:
         """Return the server-sent events that tell `event`; most often one, or none."""
         match event:
             case Start():
-                return self._start(event)
+                self._head = event
             case UsageEvent(usage=usage):
                 self._usage = usage
+                return self._begin()
             case ExtraDelta(candidate=None, origin=origin, name=name, value=value):
                 self._extras.setdefault(origin, {})[name] = value
             case ExtraDelta():
@@ -85,14 +94,14 @@ class StreamRenderer:
                 self._failed = True
                 return render_stream_error(error)
             case _:
-                return self._part_event(event) if event.candidate == 0 else b""
+                return self._begin() + self._part_event(event) if event.candidate == 0 else b""
         return b""
 
     def end(self) -> bytes:
         """Return what ends the stream: why it ended, the usage, and `message_stop`; nothing after a Fail."""
         if self._failed:
             return b""
-        out: list[bytes] = []
+        out = [self._begin()]
         while self._block is not None or self._waiting:
             out.append(self._close() if self._block is not None else self._next())
         finish = self._finish
@@ -113,7 +122,11 @@ class StreamRenderer:
         out.append(_event("message_stop", {}))
         return b"".join(out)
 
-    def _start(self, start: Start) -> bytes:
+    def _begin(self) -> bytes:
+        """Return `message_start`; nothing where it was written already."""
+        start, self._head = self._head, None
+        if start is None:
+            return b""
         extras: Extras = start.extras
         message: Json = {
             **head(start.id, start.model, self._asked),
@@ -185,17 +198,12 @@ class _Open:
     def begin(self) -> bytes:
         """Return how the block begins, and what is known of it already."""
         match self._part:
-            case Text(text=text, citations=citations, extras=extras):
-                return (
-                    self._begun({"type": "text", "text": "", **own(extras)}) + self._text(text) + self._cited(citations)
-                )
+            case Text(text=text, citations=citations):
+                return self._text(text) + self._cited(citations)
             case Refusal(text=text) | Audio(transcript=text):
-                return self._begun({"type": "text", "text": ""}) + self._text(text)
-            case Reasoning(seal=Seal(origin=origin, name=name)) if (origin, name) == (ORIGIN, REDACTED):
-                return b""
+                return self._text(text)
             case Reasoning(text=text):
-                begun = self._begun({"type": "thinking", "thinking": "", "signature": ""})
-                return begun + (self._delta({"type": "thinking_delta", "thinking": text}) if text else b"")
+                return self._thought(text)
             case ToolCall(arguments=arguments):
                 return self._begun(call_start(self._part, self._made_id)) + self._arguments(arguments)
             case ServerTool() | Opaque() | Image() | File() | ToolResult():
@@ -205,9 +213,7 @@ class _Open:
         """Return what more of the block says."""
         match event:
             case TextDelta(text=text):
-                if isinstance(self._part, Reasoning):
-                    return self._delta({"type": "thinking_delta", "thinking": text})
-                return self._text(text)
+                return self._thought(text) if isinstance(self._part, Reasoning) else self._text(text)
             case AudioDelta(transcript=text):
                 return self._text(text)
             case ArgumentsDelta(data=data):
@@ -234,14 +240,15 @@ class _Open:
     def end(self) -> bytes:
         """Return how the block ends."""
         match self._part:
-            case Reasoning() as part if not self.written:
-                out = self._begun(block(part, "") or {})
-            case Reasoning():
+            case Reasoning(extras=extras) if self._seal is not None and _is_redacted(self._seal):
+                out = self._begun({"type": REDACTED, "data": self._seal.value, **own(extras)})
+            case Reasoning() if self.written or self._seal is not None:
                 sealed = signature(self._seal, unsigned=self._unsigned)
-                out = self._delta({"type": "signature_delta", "signature": sealed}) if sealed else b""
+                out = self._opened(_THINKING)
+                out += self._delta({"type": "signature_delta", "signature": sealed}) if sealed else b""
             case ServerTool() | Opaque() as part:
                 told = block(part, "")
-                out = b"" if told is None else self._begun(told["value"])
+                out = b"" if told is None else self._whole(told["value"])
             case _:
                 out = b""
         return out + _event("content_block_stop", {"index": self._at}) if self.written else b""
@@ -250,8 +257,27 @@ class _Open:
         self.written = True
         return _event("content_block_start", {"index": self._at, "content_block": content})
 
+    def _opened(self, content: Json) -> bytes:
+        """Begin a block that has something to say, unless it has begun."""
+        if self.written:
+            return b""
+        part = self._part
+        return self._begun({**content, **own(part.extras)} if isinstance(part, Text | Reasoning) else content)
+
+    def _whole(self, value: object) -> bytes:
+        """Write a block that is known whole; the input of a call is written as Anthropic writes it, in a delta."""
+        members = members_of(value) if isinstance(value, Raw) else {}
+        told = members.get("input", NULL)
+        if not text_of(members.get("type")).endswith("_use") or not members_of(told):
+            return self._begun(value)
+        begun = self._begun({**members, "input": {}})
+        return begun + self._delta({"type": "input_json_delta", "partial_json": bytes(told).decode("utf-8", "replace")})
+
+    def _thought(self, text: str) -> bytes:
+        return self._opened(_THINKING) + self._delta({"type": "thinking_delta", "thinking": text}) if text else b""
+
     def _text(self, text: str) -> bytes:
-        return self._delta({"type": "text_delta", "text": text}) if text else b""
+        return self._opened(_TEXT) + self._delta({"type": "text_delta", "text": text}) if text else b""
 
     def _arguments(self, data: bytes) -> bytes:
         text = data.decode("utf-8", "replace")
@@ -259,10 +285,15 @@ class _Open:
 
     def _cited(self, citations: tuple[Citation, ...]) -> bytes:
         values = own_citations(citations)
-        return b"".join([self._delta({"type": "citations_delta", "citation": value}) for value in values])
+        out = b"".join([self._delta({"type": "citations_delta", "citation": value}) for value in values])
+        return self._opened(_TEXT) + out if out else b""
 
     def _delta(self, delta: Json) -> bytes:
         return _event("content_block_delta", {"index": self._at, "delta": delta})
+
+
+def _is_redacted(seal: Seal) -> bool:
+    return (seal.origin, seal.name) == (ORIGIN, REDACTED)
 
 
 def _event(kind: str, members: Json) -> bytes:

@@ -21,7 +21,7 @@ from komeet.canonical.event import (
     TextDelta,
     UsageEvent,
 )
-from komeet.canonical.part import Part, Reasoning, Seal, ServerTool, Text, ToolCall
+from komeet.canonical.part import Opaque, Part, Reasoning, Seal, ServerTool, Text, ToolCall
 from komeet.core.errors import CutMidStream, WireError
 from komeet.wire import sse
 from komeet.wire.anthropic_messages.answer import USAGE, garbled, members_of, message_extras, text_of
@@ -74,8 +74,12 @@ class _Block:
                 if data:
                     self.pieces.append(data)
                     yield ArgumentsDelta(candidate=0, index=self.index, data=data.encode())
-            case "input_json_delta", ServerTool():
+            case "input_json_delta", ServerTool() | Opaque():
                 self.pieces.append(text_of(delta.get("partial_json")))
+            case _, Opaque():
+                for name, value in delta.items():
+                    if name != "type" and value != NULL:
+                        self.raw[name] = _joined(self.raw.get(name, NULL), value)
             case "citations_delta", Text():
                 citation = parse_citation(delta.get("citation", NULL))
                 yield CitationDelta(candidate=0, index=self.index, citation=citation)
@@ -96,12 +100,20 @@ class _Block:
                 else:
                     text = thought.text + "".join(self.pieces)
                     final = replace(thought, text=text, extras=signed(UNSIGNED))
-            case ServerTool() as tool if "".join(self.pieces):
-                value = Raw(encode_object({**self.raw, "input": _json("".join(self.pieces))}))
-                final = replace(tool, value=value)
+            case ServerTool() | Opaque() as part:
+                told = "".join(self.pieces)
+                value = Raw(encode_object({**self.raw, "input": _json(told)} if told else self.raw))
+                final = replace(part, value=value) if self.raw != members_of(part.value) or told else None
             case _:
                 pass
         yield PartEnd(candidate=0, index=self.index, final=final)
+
+
+def _joined(before: Raw, more: Raw) -> Raw:
+    """Put a delta of an unknown kind to what is known: strings end to end, else the last one counts."""
+    if not (bytes(before).startswith(b'"') and bytes(more).startswith(b'"')):
+        return more
+    return Raw(msgspec.json.encode(text_of(before) + text_of(more)))
 
 
 def _json(text: str) -> Raw:

@@ -112,7 +112,7 @@ def _lacks_thinking(turns: Sequence[Turn]) -> bool:
     """Whether the calls since the user last spoke lack the reasoning that must stand before them."""
     parts: list[Part] = []
     waits = False
-    """Whether the assistant spoke last and asked for tools, or their results came since: what a user adds joins them."""
+    """Whether calls were the last thing that the assistant said: what a user adds joins their results."""
     for turn in turns:
         if turn.role is Role.ASSISTANT:
             parts += turn.parts

@@ -48,12 +48,16 @@ def part_mark(mark: CacheMark | None, path: str, profile: Profile, losses: list[
     if mark.ttl in _TTLS:
         told["ttl"] = mark.ttl
     elif mark.ttl not in _SHORTER:
-        losses.append(Loss(f"{path}.{mark.name}.ttl", f"{' or '.join(_TTLS)} only: it is kept for {_TTLS[0]}"))
+        losses.append(Loss(f"{_name(mark, path)}.ttl", f"{' or '.join(_TTLS)} only: it is kept for {_TTLS[0]}"))
     return {BREAKPOINT: told}
 
 
 def lose_mark(mark: CacheMark | None, path: str, losses: list[Loss]) -> None:
     """Declare the loss of a mark of another format."""
     if mark is not None and mark.origin != ORIGIN:
-        name = f"{path}.{mark.name}" if path else mark.name
-        losses.append(Loss(name, "the model does not take marks for its prompt cache there"))
+        losses.append(Loss(_name(mark, path), "the model does not take marks for its prompt cache there"))
+
+
+def _name(mark: CacheMark, path: str) -> str:
+    name = mark.name or "cache"
+    return f"{path}.{name}" if path else name
