@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Final
+from typing import Any, Final
 
 from komeet.canonical.event import Event, Finish, PartEnd, PartStart, Start, TextDelta, UsageEvent
 from komeet.canonical.fold import fold
@@ -27,7 +27,7 @@ WORDS: Final = 200
 CALLS: Final = 200
 """Requests in a round."""
 _TURN: Final = "What is the weather in Paris, and what should one wear there in the evening? " * 3
-REQUESTS: Final = {
+REQUESTS: Final[dict[str, dict[str, Any]]] = {
     "openai_chat": {
         "model": "m",
         "messages": [

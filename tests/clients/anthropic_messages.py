@@ -18,8 +18,9 @@ TOOLS: Any = [
 
 def ask(client: anthropic.Anthropic, arguments: dict[str, Any], form: str) -> Any:
     """Return the message, whole or by the library's own helper for streams."""
+    create: Any = client.messages.create
     if form == "whole":
-        return client.messages.create(**arguments)
+        return create(**arguments)
     with client.messages.stream(**arguments) as stream:
         for _ in stream:
             pass

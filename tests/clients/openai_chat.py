@@ -22,7 +22,8 @@ TOOLS: Any = [
 
 def whole(client: openai.OpenAI, arguments: dict[str, Any]) -> tuple[dict[str, Any], str, Any]:
     """Return message, finish reason and usage."""
-    answer = client.chat.completions.create(**arguments)
+    create: Any = client.chat.completions.create
+    answer: Any = create(**arguments)
     return answer.choices[0].message.model_dump(exclude_none=True), answer.choices[0].finish_reason, answer.usage
 
 

@@ -20,8 +20,9 @@ TOOLS: Any = [
 
 def ask(client: openai.OpenAI, arguments: dict[str, Any], form: str) -> Any:
     """Return the response, whole or by the library's own helper for streams."""
+    create: Any = client.responses.create
     if form == "whole":
-        return client.responses.create(**arguments)
+        return create(**arguments)
     with client.responses.stream(**arguments) as stream:
         for _ in stream:
             pass

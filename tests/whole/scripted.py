@@ -165,7 +165,12 @@ class _Chat:
         deltas += [{"reasoning_content": piece} for piece in _halves(scene.reasoning)]
         deltas += [{"content": piece} for piece in _halves(scene.text)]
         for index, (call_id, name, arguments) in enumerate(scene.calls):
-            begun = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+            begun: dict[str, Any] = {
+                "index": index,
+                "id": call_id,
+                "type": "function",
+                "function": {"name": name, "arguments": ""},
+            }
             deltas.append({"tool_calls": [begun]})
             for piece in _halves(arguments):
                 deltas.append({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
@@ -190,7 +195,7 @@ class _Responses:
             call = {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
             items.append({"id": f"fc_{number}", **call, "status": "completed"})
         if scene.text:
-            text = {"type": "output_text", "text": scene.text, "annotations": [], "logprobs": []}
+            text: dict[str, Any] = {"type": "output_text", "text": scene.text, "annotations": [], "logprobs": []}
             items.append(
                 {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [text]}
             )
@@ -230,7 +235,7 @@ class _Responses:
             at = {"output_index": index, "item_id": item["id"]}
             match item["type"]:
                 case "reasoning":
-                    empty = {**item, "summary": [], "encrypted_content": ""}
+                    empty: dict[str, Any] = {**item, "summary": [], "encrypted_content": ""}
                     events.append({"type": "response.output_item.added", "output_index": index, "item": empty})
                     part = {**at, "summary_index": 0}
                     events.append(
@@ -298,13 +303,18 @@ class _Messages:
     @classmethod
     def stream(cls, scene: Scene, usage: Usage) -> list[Step]:
         final = cls.whole(scene, usage)
-        begun = {**final, "content": [], "stop_reason": None, "usage": {**final["usage"], "output_tokens": 1}}
+        begun: dict[str, Any] = {
+            **final,
+            "content": [],
+            "stop_reason": None,
+            "usage": {**final["usage"], "output_tokens": 1},
+        }
         events: list[dict[str, Any]] = [{"type": "message_start", "message": begun}, {"type": "ping"}]
         calls = iter(scene.calls)
         for index, block in enumerate(final["content"]):
             match block["type"]:
                 case "thinking":
-                    empty = {"type": "thinking", "thinking": "", "signature": ""}
+                    empty: dict[str, Any] = {"type": "thinking", "thinking": "", "signature": ""}
                     deltas: list[dict[str, Any]] = [
                         {"type": "thinking_delta", "thinking": piece} for piece in _halves(scene.reasoning)
                     ]

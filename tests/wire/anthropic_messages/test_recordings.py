@@ -162,7 +162,8 @@ def test_a_request_goes_through_the_model_and_says_the_same(recording: Recording
 def _counted(reported: Any) -> tuple[int, ...]:
     read = reported.get("cache_read_input_tokens") or 0
     written = reported.get("cache_creation_input_tokens") or 0
-    hour = (reported.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
+    creation: dict[str, int] = reported.get("cache_creation") or {}
+    hour = creation.get("ephemeral_1h_input_tokens") or 0
     return reported["input_tokens"] + read + written, read, written, hour, reported["output_tokens"]
 
 
@@ -203,7 +204,7 @@ def _reported(stream: bytes) -> Any:
     for line in stream.splitlines():
         if line.startswith(b"data:"):
             event = json.loads(line[5:])
-            usage = event.get("usage") or event.get("message", {}).get("usage") or {}
+            usage: dict[str, Any] = event.get("usage") or event.get("message", {}).get("usage") or {}
             told.update({name: value for name, value in usage.items() if value is not None})
     return told
 
