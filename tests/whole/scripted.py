@@ -96,7 +96,7 @@ def _chat_history(body: Any) -> Iterator[tuple[str, ...]]:
 
 
 def _responses_history(body: Any) -> Iterator[tuple[str, ...]]:
-    for item in body["input"]:
+    for item in [] if isinstance(body["input"], str) else body["input"]:
         match item.get("type"):
             case "reasoning":
                 yield "reasoning", "".join(part["text"] for part in item["summary"]), item["encrypted_content"]

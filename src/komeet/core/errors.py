@@ -86,9 +86,9 @@ class WireError(ClientError):
 
     code = "invalid_request"
 
-    def __init__(self, message: str, *, param: str | None = None, code: str = "invalid_request") -> None:
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message, param=param)
-        self._code = code
+        self._code = code or self.code
 
     @property
     def error_code(self) -> str:
