@@ -96,7 +96,8 @@ def _chat_history(body: Any) -> Iterator[tuple[str, ...]]:
 
 
 def _responses_history(body: Any) -> Iterator[tuple[str, ...]]:
-    for item in [] if isinstance(body["input"], str) else body["input"]:
+    items: list[Any] = [] if isinstance(body["input"], str) else body["input"]
+    for item in items:
         match item.get("type"):
             case "reasoning":
                 yield "reasoning", "".join(part["text"] for part in item["summary"]), item["encrypted_content"]

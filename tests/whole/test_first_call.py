@@ -7,6 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
+from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
 from tests.whole.gateway import Gateway, komeet
 
@@ -159,3 +160,46 @@ def test_komeet_chat_needs_no_server(tmp_path: Path) -> None:
     said = komeet("chat", "--port", "9", "-m", MODEL, "--max-tokens", "8", "Hi", data_dir=tmp_path)
     assert said.returncode == 0, said.stderr
     assert said.stdout.strip()
+
+
+def test_responses_and_messages_are_answered_by_the_same_model(client: OpenAI, gateway: Gateway) -> None:
+    before = _tokens(gateway)
+    response = client.responses.create(
+        model=MODEL, instructions="Be brief.", input="What is a comet?", max_output_tokens=16, temperature=0
+    )
+    assert response.output_text
+    assert response.usage is not None
+    assert (response.status, response.incomplete_details is not None) in {("completed", False), ("incomplete", True)}
+    with Anthropic(base_url=gateway.url.removesuffix("/v1"), api_key=gateway.key, max_retries=0) as anthropic:
+        with anthropic.messages.stream(
+            model=MODEL, max_tokens=16, system="Be brief.", messages=[{"role": "user", "content": "What is a comet?"}]
+        ) as stream:
+            message = stream.get_final_message()
+        counted = anthropic.messages.count_tokens(model=MODEL, messages=[{"role": "user", "content": "Hello."}])
+    assert "".join(block.text for block in message.content if block.type == "text")
+    assert message.stop_reason in {"end_turn", "max_tokens"}
+    assert counted.input_tokens > 0
+    used = message.usage
+    after = _tokens(gateway)
+    assert after[0] - before[0] == response.usage.input_tokens + used.input_tokens + (used.cache_read_input_tokens or 0)
+    assert after[1] - before[1] == response.usage.output_tokens + used.output_tokens
+
+
+def test_legacy_completions_and_a_schema_by_responses(client: OpenAI) -> None:
+    completion = client.completions.create(model=MODEL, prompt="A comet is", max_tokens=12, temperature=0)
+    assert completion.choices[0].text
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},
+        "required": ["name", "age"],
+        "additionalProperties": False,
+    }
+    response = client.responses.create(
+        model=MODEL,
+        input="Ada is 36 years old.",
+        text={"format": {"type": "json_schema", "name": "person", "schema": schema, "strict": True}},
+        max_output_tokens=60,
+        temperature=0,
+    )
+    if response.status == "completed":
+        assert set(json.loads(response.output_text)) == {"name", "age"}

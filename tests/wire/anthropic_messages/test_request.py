@@ -80,7 +80,8 @@ def _tool(*parts: Part) -> Turn:
 
 
 def _call(name: str = "weather", **more: Any) -> ToolCall:
-    return ToolCall(**{"id": "call_1", "name": name, "arguments": b"{}", **more})
+    told: dict[str, Any] = {"id": "call_1", "name": name, "arguments": b"{}", **more}
+    return ToolCall(**told)
 
 
 def _result(text: str = "sun", call_id: str = "call_1", **more: Any) -> ToolResult:
@@ -193,7 +194,7 @@ def test_every_kind_of_block_has_its_word() -> None:
 
 def test_what_providers_run_is_kept_whole() -> None:
     call = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "q"}}
-    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    found: dict[str, Any] = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
     turns = _parsed(messages=[{"role": "assistant", "content": [call, found]}]).turns
     assert [(part.kind, part.id) for part in turns[0].parts if isinstance(part, ServerTool)] == [
         ("server_tool_use", "srvtoolu_1"),
@@ -537,18 +538,14 @@ def test_several_answers_are_refused() -> None:
 
 
 def test_knobs_without_a_word_are_lost() -> None:
-    assert (
-        _lost(
-            verbosity="low",
-            prompt_cache_key="k",
-            metadata={"a": "b"},
-            service_tier="flex",
-            stop=("END", "\n"),
-            extras={"openai_chat": {"store": Raw(b"true")}},
-        )
-        == ["service_tier", "stop[1]", "verbosity", "prompt_cache_key", "metadata", "store"]
-        or True
-    )
+    assert _lost(
+        verbosity="low",
+        prompt_cache_key="k",
+        metadata={"a": "b"},
+        service_tier="flex",
+        stop=("END", "\n"),
+        extras={"openai_chat": {"store": Raw(b"true")}},
+    ) == ["stop[1]", "service_tier", "verbosity", "prompt_cache_key", "metadata", "store"]
     assert _lost(service_tier="default") == []
     assert _sent(user="ada")["metadata"] == {"user_id": "ada"}
 
@@ -580,7 +577,7 @@ def test_trap_15_a_schema_that_fits_keeps_its_bytes() -> None:
 
 
 def test_trap_15_a_schema_is_made_to_fit() -> None:
-    schema = {
+    schema: dict[str, Any] = {
         "type": "object",
         "properties": {
             "n": {"type": "integer", "minimum": 1, "description": "A number."},

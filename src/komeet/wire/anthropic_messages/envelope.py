@@ -23,6 +23,8 @@ NEW_VERSION: Final = b"2026-10-21"
 SAMPLING: Final[Mapping[str, object]] = {"temperature": 1, "top_p": 1, "top_k": None}
 """Sampling parameters, and the values that change nothing."""
 
+_ALTERNATIVES: Final = frozenset({"fallbacks", "models"})
+"""Members that name further models, among which a provider may choose."""
 _MAX_LIMIT: Final = 2**31 - 1
 _SEAL_MARK: Final = seal.MARK.encode()
 _FILLED_ARRAY: Final = re.compile(rb"\[\s*+[^\]]")
@@ -59,6 +61,7 @@ def parse_envelope(body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
         output_limit=_output_limit(get("max_tokens")),
         effort=_effort(get("output_config")),
         service_tier=read(get("service_tier"), STRING, "service_tier", "a valid string"),
+        alternatives=not _ALTERNATIVES.isdisjoint(fields),
         sampling=sampling,
         headers=_kept(headers),
         sealed=_SEAL_MARK in body,

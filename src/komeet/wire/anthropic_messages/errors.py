@@ -35,6 +35,7 @@ _TYPES: Final = {
 _ACCOUNT_TYPES: Final = frozenset({"authentication_error", "billing_error", "permission_error"})
 _NO_CREDIT: Final = b"credit balance is too low"
 _MOST_TEXT: Final = 500
+_QUOTES: Final = "'`\""
 _encoder = msgspec.json.Encoder()
 
 
@@ -118,4 +119,6 @@ def _body(status: int, message: str) -> bytes:
 
 
 def _with_path(message: str, path: str | None) -> str:
-    return message if path is None or path in message else f"{path}: {message}"
+    if path is None or message.startswith(path) or any(f"{quote}{path}{quote}" in message for quote in _QUOTES):
+        return message
+    return f"{path}: {message}"
