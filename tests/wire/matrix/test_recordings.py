@@ -83,7 +83,7 @@ def _others(recording: Recording) -> list[str]:
     return [name for name in FORMATS if name != recording.format]
 
 
-def _envelope(recording: Recording) -> Envelope:
+def envelope_of(recording: Recording) -> Envelope:
     body: dict[str, Any] = json.loads(bytes(recording.request))
     for name in ("previous_response_id", "conversation", "background", "store"):
         body.pop(name, None)  # what is kept at the provider is not for this gateway
@@ -145,7 +145,7 @@ class Refused(Struct):
 
 def _crossed(recording: Recording, target: str) -> tuple[Request, Request] | Refused:
     wire, other = FORMATS[recording.format], FORMATS[target]
-    envelope = _envelope(recording)
+    envelope = envelope_of(recording)
     try:
         request = wire.parse_request(envelope)
     except WireError as error:

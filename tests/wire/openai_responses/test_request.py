@@ -285,7 +285,7 @@ def test_trap_13_pictures_and_documents() -> None:
         File(source=Url("https://b")),
     )
     assert _say(request)["input"][0]["content"] == [
-        {"type": "input_image", "image_url": "data:image/png;base64,AA=="},
+        {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "auto"},
         {"type": "input_image", "image_url": "https://a", "detail": "low"},
         {"type": "input_text", "text": "Read it."},
         {"type": "input_file", "file_data": "data:text/plain;base64,AA==", "filename": "file.txt"},

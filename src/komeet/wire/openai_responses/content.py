@@ -107,7 +107,7 @@ def _image(members: Members) -> Image:
     name = members.text("file_id")
     source = FileId(name) if name is not None else source_of(members.need("image_url"))
     return Image(
-        source=source, detail=members.text("detail"), cache=_cache(members), extras=_owned(members.left(), source)
+        source=source, detail=members.text("detail"), cache=_cache(members), extras={**members.left(), OWN: {}}
     )
 
 

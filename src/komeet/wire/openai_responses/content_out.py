@@ -55,6 +55,19 @@ class Content:
             case _:
                 return None
 
+    def spoken(self, parts: Sequence[Part], path: str, end: int) -> str | None:
+        """Return what the assistant said as one string, the only form in which a message without an id may say it.
+
+        None where there is more to it than text; `end` is where the parts end in their turn.
+        """
+        texts = [part for part in parts if isinstance(part, Text) and ORIGIN not in part.extras]
+        if not parts or len(texts) < len(parts) or any(annotations(text) for text in texts):
+            return None
+        for index, text in enumerate(texts, end - len(texts)):
+            self._losses.extend(foreign(text.extras, f"{path}.content[{index}]"))
+            self.mark(None if self._marks else text.cache, f"{path}.content[{index}]")
+        return "".join([text.text for text in texts])
+
     def parts(self, part: Part, path: str, *, assistant: bool) -> list[object]:
         """Return the pieces that say `part`; most often one.
 
@@ -152,7 +165,8 @@ def cannot(path: str, what: str) -> Unrepresentable:
 
 
 def _image(image: Image, path: str) -> Json:
-    detail = {} if image.detail is None else {"detail": image.detail}
+    said = image.detail or (None if OWN in image.extras else "auto")
+    detail = {} if said is None else {"detail": said}
     match image.source:
         case Inline(media_type=media_type, data=data):
             return {"image_url": f"data:{media_type or 'image/png'};base64,{data}", **detail}

@@ -106,7 +106,8 @@ class Items:
         extras = turn.extras.get(MESSAGE, {})
         assistant = turn.role is Role.ASSISTANT
         if parts or extras or not (assistant or turn.parts or turn.role is Role.TOOL):
-            plain = None if assistant else self._content.plain(parts)
+            plain = self._content.spoken(parts, path, end) if assistant and not extras else None
+            plain = plain if assistant else self._content.plain(parts)
             content: object = plain
             if plain is None:
                 first = end - len(parts)
@@ -117,6 +118,8 @@ class Items:
                 ]
             role = Role.USER if turn.role is Role.TOOL else turn.role
             kind = {"type": "message"} if assistant else {}
+            if assistant and plain is None and not extras:  # said in pieces, it has to have an id
+                kind |= {"id": f"msg_{len(self.told)}", "status": "completed"}
             self.told.append({**kind, "role": role.value, "content": content, **extras})
         return []
 
