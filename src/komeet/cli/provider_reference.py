@@ -9,9 +9,10 @@ _HEAD = """# Providers
 
 <!-- Written by `make docs` from src/komeet/cli/provider_reference.py and src/komeet/providers/registry.toml. -->
 
-A provider is an address that speaks OpenAI's Chat Completions, and a key for it. Without a configuration file, those
-are there whose variables are set in the environment of `komeet serve`; with a file that has `providers`, those that it
-lists, and no others. The embedded model is there either way. `komeet doctor` says who is there, and what would answer.
+A provider is an address that speaks Chat Completions, Responses or Messages, and a key for it. Without a configuration
+file, those are there whose variables are set in the environment of `komeet serve`; with a file that has `providers`,
+those that it lists, and no others. The embedded model is there either way. `komeet doctor` says who is there, and what
+would answer. Callers may speak any of the formats, whatever the provider speaks ([Translation](translation.md)).
 
 ## How a model is found
 

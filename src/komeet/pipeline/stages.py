@@ -133,7 +133,8 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
 
 def _bound(attempt: Attempt, extent: Extent, output_limit: int) -> Nano | None:
     price = attempt.candidate.price
-    return None if price is None else upper_bound(extent, attempt.candidate.profile, price, output_limit)
+    sent = max(output_limit, attempt.known_way.least_output)
+    return None if price is None else upper_bound(extent, attempt.candidate.profile, price, sent)
 
 
 def _fitting_limit(attempt: Attempt, extent: Extent, room: int) -> int:

@@ -242,6 +242,11 @@ class Format(Caller, Protocol):
         ...
 
     @property
+    def least_output(self) -> int:
+        """The lowest output limit that its providers take, in tokens; a lower one is raised to it, with a Loss."""
+        ...
+
+    @property
     def path(self) -> str:
         """Where providers take it, below their base URL."""
         ...

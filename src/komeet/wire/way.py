@@ -119,6 +119,11 @@ class Way:
             raise _refused(edited.losses[0])
         return edited
 
+    @property
+    def least_output(self) -> int:
+        """The lowest output limit that is sent, in tokens, whatever the caller asks for."""
+        return 1 if self.identity else self.target.least_output
+
     def urls(self) -> tuple[str, ...]:
         """Return the addresses of documents that providers of the target format do not fetch themselves."""
         if self.target.fetches_files:

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,7 +116,7 @@ MEMBERS: list[dict[str, Any]] = [
     {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
     {"include": ["web_search_call.action.sources", "reasoning.encrypted_content"]},
     {"user": "u", "safety_identifier": "s", "prompt_cache_key": "k", "client_metadata": {"a": "b"}},
-    {"instructions": "Be brief.", "max_output_tokens": 5, "stream": True},
+    {"instructions": "Be brief.", "max_output_tokens": 50, "stream": True},
 ]
 
 
@@ -406,3 +407,9 @@ def test_any_request_is_read_or_refused_with_a_wire_error(members: dict[str, Any
     except WireError:
         return
     render_request(request, PLAIN)
+
+
+def test_a_limit_below_the_least_is_raised_to_it_and_said() -> None:
+    request = msgspec.structs.replace(_turns(Text(text="Hi")), output_limit=1)
+    assert _say(request)["max_output_tokens"] == 16
+    assert _lost(request) == ["max_tokens"]

@@ -33,6 +33,7 @@ class AnthropicMessages:
 
     name: str = ORIGIN
     path: str = "/messages"
+    least_output: int = 1
     fetches_files: bool = True
 
     def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:

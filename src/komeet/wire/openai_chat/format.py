@@ -38,6 +38,7 @@ class OpenAIChat:
 
     name: str = "openai_chat"
     path: str = "/chat/completions"
+    least_output: int = 1
     fetches_files: bool = False
 
     def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none is read

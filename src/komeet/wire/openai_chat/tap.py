@@ -9,17 +9,15 @@ import msgspec
 from msgspec import Raw
 
 from komeet.canonical.usage import Usage
-from komeet.core.errors import Garbled, UpstreamAuth, UpstreamError
+from komeet.core.errors import UpstreamAuth, UpstreamError
 from komeet.wire.openai_chat.chunk import FALSY, NULL, Choice, Chunk, decode_chunk, gather, members_of, text_of
 from komeet.wire.openai_chat.errors import parse_stream_error, render_stream_error
 from komeet.wire.openai_chat.usage import parse_usage
 from komeet.wire.sse import Splitter, fields
+from komeet.wire.tap import begins
 
 _DONE = b"[DONE]"
-_FIELD_STARTS = b"deir:"
-"""First bytes of the lines of an event stream: data, event, id, retry, and comments."""
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_BLANK = b"\xef\xbb\xbf \t\r\n"
 
 
 class ChatTap:
@@ -84,7 +82,7 @@ class ChatTap:
             Garbled: the bytes are no event stream, or an event is above the limit.
         """
         if not self._begun:
-            self._begun = _begins(data)
+            self._begun = begins(data)
         blocks = self._splitter.feed(data)
         if len(blocks) == 1:
             return self._forwarded(blocks[0])
@@ -191,14 +189,3 @@ class ChatTap:
             error=members.get("error", NULL),
             service_tier=text_of(members.get("service_tier")),
         )
-
-
-def _begins(data: bytes) -> bool:
-    """Return whether the first line has begun; what is clearly something else (a page, a JSON document) is Garbled."""
-    start = data.lstrip(_BLANK)[:1]
-    if start and start not in _FIELD_STARTS:
-        shown = data[:80].decode("ascii", "backslashreplace")
-        error = Garbled("The provider answered with something that is not an event stream.")
-        error.detail = f"it starts with {shown!r}"
-        raise error
-    return bool(start)

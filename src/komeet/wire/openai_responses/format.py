@@ -18,7 +18,7 @@ from komeet.wire.openai_responses.errors import render_error, render_stream_erro
 from komeet.wire.openai_responses.members import ORIGIN
 from komeet.wire.openai_responses.parse_request import parse_request
 from komeet.wire.openai_responses.parse_response import parse_response
-from komeet.wire.openai_responses.render_request import render_request
+from komeet.wire.openai_responses.render_request import LEAST_OUTPUT, render_request
 from komeet.wire.openai_responses.render_response import render_response
 from komeet.wire.openai_responses.render_stream import StreamRenderer
 from komeet.wire.openai_responses.stream import StreamParser
@@ -34,6 +34,7 @@ class OpenAIResponses:
 
     name: str = ORIGIN
     path: str = "/responses"
+    least_output: int = LEAST_OUTPUT
     fetches_files: bool = True
 
     def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none matters

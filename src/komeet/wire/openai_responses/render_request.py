@@ -29,6 +29,8 @@ from komeet.wire.openai_responses.render_items import instructions, written
 from komeet.wire.openai_responses.tools_out import tool, tool_choice
 
 _LACKED: Final = ("presence_penalty", "frequency_penalty", "seed", "top_k")
+LEAST_OUTPUT: Final = 16
+"""Tokens: OpenAI refuses a lower limit here."""
 _encoder = msgspec.json.Encoder()
 
 
@@ -57,7 +59,7 @@ def render_request(request: Request, profile: Profile) -> Edited:
         "tool_choice": tool_choice(request.tool_choice, losses),
         "parallel_tool_calls": request.parallel_tool_calls,
         **sampling,
-        "max_output_tokens": request.output_limit,
+        "max_output_tokens": _limit(request, losses),
         "reasoning": _reasoning(request, effort, losses),
         "text": _text(request, losses),
         "include": _include(request, included, reasoning=reasons(profile, effort)),
@@ -91,6 +93,14 @@ def _refuse(request: Request, profile: Profile) -> None:
     for name in profile.refuses:
         if name in said or (name == "stop" and request.stop):
             raise WireError(f"{request.model} does not take `{name}`.", param=name, code="unsupported_parameter")
+
+
+def _limit(request: Request, losses: list[Loss]) -> int | None:
+    limit = request.output_limit
+    if limit is None or limit >= LEAST_OUTPUT:
+        return limit
+    losses.append(Loss("max_tokens", f"Responses takes no less than {LEAST_OUTPUT}: it is asked for that"))
+    return LEAST_OUTPUT
 
 
 def _sampled(request: Request, profile: Profile, effort: str | None, losses: list[Loss]) -> tuple[Json, list[str]]:
