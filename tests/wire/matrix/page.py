@@ -19,6 +19,8 @@ docs`, and compared with it by the tests.
 - **422**, **400**: refused, with the path: the provider's format has nothing like it.
 - **–**: the caller's format cannot say it.
 
+A PDF by URL is fetched and sent along where `media.fetch` allows it, instead of being refused.
+
 These are the formats. A model may take less (see `komeet doctor`): what a profile says that it does not take is adapted
 in the same way. Chat → Messages reads: the caller speaks Chat, the provider Messages.
 """

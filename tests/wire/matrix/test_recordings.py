@@ -143,19 +143,53 @@ class Refused(Struct):
     why: str
 
 
+REFUSALS: Final = {
+    "a part that only its own format knows": 34,
+    "a tool that only its own format knows": 10,
+    "several answers to one call": 8,
+    "a document by its URL, to Chat": 4,
+    "a document by the id that another format gave it": 4,
+    "a file of a type that the format does not take": 1,
+    "sound, to Messages": 1,
+    "no message at all": 1,
+}
+"""Why requests are refused on the way to another format, and how often: of 2,308 crossings."""
+_WORDS: Final = (
+    ("is a tool that only the format", "a tool that only its own format knows"),
+    ("that only the format", "a part that only its own format knows"),
+    ("gives one answer to a call", "several answers to one call"),
+    ("is a document by its URL", "a document by its URL, to Chat"),
+    ("by the id that another format gave it", "a document by the id that another format gave it"),
+    ("is a file of type", "a file of a type that the format does not take"),
+    ("is audio", "sound, to Messages"),
+    ("at least one message", "no message at all"),
+)
+
+
+def _reason(error: WireError) -> str:
+    return next((reason for words, reason in _WORDS if words in error.message), error.message)
+
+
+@needs_recordings
+def test_what_is_refused_is_counted_by_its_reason() -> None:
+    crossings = [_crossed(recording, target) for recording in ASKED for target in _others(recording)]
+    assert len(crossings) == 2 * len(ASKED) == 2308
+    assert Counter(each.why for each in crossings if isinstance(each, Refused)) == REFUSALS
+
+
 def _crossed(recording: Recording, target: str) -> tuple[Request, Request] | Refused:
     wire, other = FORMATS[recording.format], FORMATS[target]
     envelope = envelope_of(recording)
     try:
         request = wire.parse_request(envelope)
     except WireError as error:
-        return Refused(error.message)
+        return Refused(_reason(error))
     if request.output_limit is None:
         request = msgspec.structs.replace(request, output_limit=1000)
     try:
         edited = other.render_request(request, Profile(), ask_usage=False)
     except WireError as error:
-        return Refused(error.message)
+        return Refused(_reason(error))
     return request, other.parse_request(other.parse_envelope(edited.body, {}))
 
 
@@ -165,7 +199,7 @@ def test_a_request_says_the_same_in_the_other_formats(recording: Recording) -> N
     for target in _others(recording):
         crossed = _crossed(recording, target)
         if isinstance(crossed, Refused):
-            assert crossed.why  # how many are refused, and why, is counted below
+            assert crossed.why in REFUSALS
             continue
         request, again = crossed
         asked, said = _told(request.turns), _told(again.turns)
