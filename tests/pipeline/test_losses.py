@@ -11,6 +11,11 @@ def test_what_is_no_plain_name_is_not_repeated(name: str) -> None:
     assert loss_header([Loss("top_p", ""), Loss(name, "")]) == b"top_p, (unnamed)"
 
 
+def test_a_path_is_named_as_it_is() -> None:
+    path = "messages[12].content[0].cache_control"
+    assert loss_header([Loss(path, "")]) == path.encode()
+
+
 def test_many_losses_are_counted() -> None:
     header = loss_header([Loss(f"field_{number}", "") for number in range(1000)])
     assert header.startswith(b"field_0, field_1, ")

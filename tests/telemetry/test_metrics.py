@@ -122,3 +122,10 @@ def test_there_is_one_series_for_each_count() -> None:
     metrics = Metrics()
     metrics.ended(call())
     assert b"_created" not in metrics.exposition()
+
+
+def test_the_place_of_a_loss_makes_no_series_of_its_own() -> None:
+    metrics = Metrics()
+    for number in range(500):
+        metrics.ended(call(losses=(f"messages[{number}].content[{number % 7}].cache_control",)))
+    assert value(metrics, "komeet_losses_total", {"parameter": "messages[].content[].cache_control"}) == 500

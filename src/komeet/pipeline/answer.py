@@ -16,7 +16,7 @@ _LARGEST_ANSWER = 128 << 20
 JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _NO_CACHE = (b"cache-control", b"no-cache")
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+_PLAIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}", re.ASCII)
 _MOST_NAMED = 20
 KEPT_BODY = 1 << 20
 """Bytes of a prompt, and of an answer, that are kept for a key that asks for it."""

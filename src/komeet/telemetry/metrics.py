@@ -1,5 +1,6 @@
 """Counts for Prometheus, fed from the records of calls that ended."""
 
+import re
 from collections.abc import Callable, Mapping
 
 from prometheus_client import (
@@ -18,6 +19,8 @@ _MOST_SERIES = 1000
 _MOST_LOSSES = 100
 """Parameters that are kept apart: some models are sent none but those that they know, and callers name the rest."""
 _OTHER = "other"
+_PLACE = re.compile(r"\[\d+\]")
+"""Which message or tool it was says nothing to a counter."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 
@@ -73,6 +76,7 @@ class Metrics:
             self._first.labels(record.provider).observe(record.first_token_us / 1e6)
 
     def _loss(self, path: str) -> str:
+        path = _PLACE.sub("[]", path)
         if path not in self._lost and len(self._lost) >= _MOST_LOSSES:
             return _OTHER
         self._lost.add(path)
