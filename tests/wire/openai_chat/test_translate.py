@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from msgspec import Raw
 
+from komeet.canonical.event import Fail
 from komeet.canonical.part import (
     CacheMark,
     Citation,
@@ -30,8 +31,10 @@ from komeet.canonical.turn import Role, Turn
 from komeet.catalog.profile import Profile
 from komeet.catalog.profile import Sampling as Takes
 from komeet.core.errors import Unrepresentable, WireError
+from komeet.wire import sse
 from komeet.wire.openai_chat.parse_request import parse_request
 from komeet.wire.openai_chat.render_request import render_request
+from komeet.wire.openai_chat.stream import StreamParser
 
 PLAIN = Profile()
 HI = Turn(role=Role.USER, parts=(Text(text="hi"),))
@@ -476,3 +479,36 @@ def test_members_with_a_word_in_the_model() -> None:
 def test_how_dialects_ask_for_reasoning_is_said_again(member: str) -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "a"}], member: {"type": "enabled"}}
     assert _render(parse_request(json.dumps(body).encode())) == (body, [])
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        {"choices": [{"index": 0, "delta": {"content": "b"}, "finish_reason": None, "logprobs": None}], "usage": None},
+        {"choices": [{"index": 1, "delta": {"role": "assistant", "content": "b"}}], "obfuscation": "x"},
+        {"choices": [{"delta": {"content": "b"}, "finish_reason": "stop"}]},
+        {"choices": [{"delta": {"content": "b", "reasoning_content": "r"}}]},
+        {"choices": [{"delta": {"content": "b"}}], "system_fingerprint": "new"},
+        {"choices": [{"delta": {"content": "b"}}], "error": {"message": "no"}},
+        {"choices": [{"delta": {"content": "b"}, "extra": 1}], "more": 2},
+        {"choices": [{"delta": {"content": ""}}]},
+        {"choices": []},
+    ],
+)
+def test_a_chunk_that_is_read_in_one_go_means_what_it_means_member_by_member(
+    chunk: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: dict[str, object] = {"id": "c", "model": "m", "choices": [{"delta": {"content": "a"}}]}
+
+    def told() -> list[object]:
+        parser = StreamParser()
+        chunks = [first | {"system_fingerprint": "f"}, {"id": "c", "model": "m"} | chunk]
+        events = [event for each in chunks for event in parser.feed(sse.Event(None, json.dumps(each).encode()))]
+        return [str(event.error) if isinstance(event, Fail) else event for event in [*events, *parser.end()]]
+
+    def nothing(_: bytes) -> None:
+        return None
+
+    at_once = told()
+    monkeypatch.setattr("komeet.wire.openai_chat.stream.read_plain", nothing)
+    assert at_once == told()

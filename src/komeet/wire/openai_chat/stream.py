@@ -29,6 +29,7 @@ from komeet.wire.openai_chat.content import THINKING, thinking_text, written
 from komeet.wire.openai_chat.errors import parse_stream_error
 from komeet.wire.openai_chat.finish import parse_finish
 from komeet.wire.openai_chat.members import ORIGIN, Members
+from komeet.wire.openai_chat.plain_chunk import read_plain
 from komeet.wire.openai_chat.sealed import DETAILS
 from komeet.wire.openai_chat.usage import parse_usage
 
@@ -65,6 +66,10 @@ class StreamParser:
         if said.data == b"[DONE]":
             self._done = True
             return self.end()
+        plain = read_plain(said.data) if self._started and said.event is None else None
+        if plain is not None and plain.system_fingerprint in (NULL, self._told.get("system_fingerprint")):
+            choice = plain.choices[0]
+            return self._candidates.setdefault(choice.index, _Candidate(choice.index)).add(choice.delta.content)
         try:
             members = Members(_object.decode(said.data))
             if said.event == b"error" and bytes(members.peek("error") or NULL) in FALSY:  # Groq
@@ -184,6 +189,12 @@ class _Candidate:
             for name, value in members.items():
                 if value != NULL:
                     yield ExtraDelta(candidate=self._index, origin=origin, name=name, value=value)
+
+    def add(self, text: str) -> tuple[Event, ...]:
+        """Read a choice that has only text."""
+        if self._open is not None and self._kind == "text":
+            return (TextDelta(candidate=self._index, index=self._open, text=text),)
+        return tuple(self._text("text", Text(), text))
 
     def end(self) -> Iterator[Event]:
         """Close what is open."""
