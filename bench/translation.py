@@ -85,7 +85,7 @@ def _events() -> list[Event]:
     ]
 
 
-def _answers(target: str) -> tuple[bytes, list[bytes]]:
+def answers(target: str) -> tuple[bytes, list[bytes]]:
     """A whole answer of a format, and the pieces of the same as a stream."""
     wire = FORMATS[target]
     envelope = wire.parse_envelope(json.dumps({**REQUESTS[target], "stream": True}).encode(), {})
@@ -103,7 +103,7 @@ def _way(caller: str, target: str, body: bytes) -> Way:
 def request_work(caller: str, target: str) -> Callable[[], int]:
     """Return what handles CALLS requests and their whole answers, and says how many that were."""
     body = json.dumps(REQUESTS[caller]).encode()
-    answer, _ = _answers(target)
+    answer, _ = answers(target)
     profile = Profile()
 
     def work() -> int:
@@ -121,7 +121,7 @@ def request_work(caller: str, target: str) -> Callable[[], int]:
 def event_work(caller: str, target: str) -> Callable[[], int]:
     """Return what handles the events of one stream, and says how many they were."""
     way = _way(caller, target, json.dumps({**REQUESTS[caller], "stream": True}).encode())
-    _, pieces = _answers(target)
+    _, pieces = answers(target)
 
     def work() -> int:
         for _ in range(10):
