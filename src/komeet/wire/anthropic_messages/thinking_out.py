@@ -10,6 +10,7 @@ from komeet.catalog.profile import ThinkingStyle
 from komeet.wire.anthropic_messages.members import ORIGIN, foreign, has_sign, own
 from komeet.wire.anthropic_messages.parse_request import OWN
 from komeet.wire.anthropic_messages.rendering import Rendering
+from komeet.wire.effort import nearest_effort
 
 Json = dict[str, object]
 
@@ -74,16 +75,11 @@ def _effort(effort: str | None, rendering: Rendering) -> str | None:
     if effort is None:
         return None
     wanted = "low" if effort == "minimal" else effort
-    taken = rendering.profile.efforts or _EFFORTS
-    if wanted in taken or wanted not in _EFFORTS:
-        return wanted
-    at = _EFFORTS.index(wanted)
-    nearest = min(
-        (name for name in taken if name in _EFFORTS), key=lambda name: abs(_EFFORTS.index(name) - at), default=wanted
-    )
-    rendering.lose(
-        "reasoning_effort", f"{rendering.request.model} does not take {effort!r}; it is asked for {nearest!r}"
-    )
+    nearest = nearest_effort(wanted, rendering.profile.efforts or _EFFORTS)
+    if nearest != wanted:
+        rendering.lose(
+            "reasoning_effort", f"{rendering.request.model} does not take {effort!r}; it is asked for {nearest!r}"
+        )
     return nearest
 
 
