@@ -51,6 +51,13 @@ class StreamTap:
         """Whether the answer is whole, as far as its events tell."""
         return self.done
 
+    def whole(self, data: bytes) -> bool:
+        """Whether the data of the last event, which no blank line ended, was not cut short."""
+        try:
+            return bool(_members.decode(data))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False
+
     def forwarded(self, block: bytes) -> bytes:
         """Read `block` and return what of it goes to the caller."""
         raise NotImplementedError
@@ -63,7 +70,10 @@ class StreamTap:
         """
         if not self._begun:
             self._begun = begins(data)
-        return b"".join([self.forwarded(block) for block in self._splitter.feed(data)])
+        blocks = self._splitter.feed(data)
+        if len(blocks) == 1:
+            return self.forwarded(blocks[0])
+        return b"".join([self.forwarded(block) for block in blocks])
 
     def end(self) -> tuple[bytes, bool]:
         """Return what is left to send on, and whether the answer was complete; never raises.
@@ -73,7 +83,7 @@ class StreamTap:
         rest = self._splitter.rest()
         event = fields(rest)
         if event is not None:
-            rest = self.forwarded(rest) if _is_object(event.data) else b""
+            rest = self.forwarded(rest) if self.whole(event.data) else b""
         complete = self.error is None and self.complete
         if self.unmetered and self.usage is not None and (not complete or self.usage.output == 0):
             self.usage = None  # it was reported before what was written last: it is not the usage of that
@@ -108,10 +118,3 @@ def begins(data: bytes) -> bool:
         error.detail = f"it starts with {data[:80].decode('ascii', 'backslashreplace')!r}"
         raise error
     return bool(start)
-
-
-def _is_object(data: bytes) -> bool:
-    try:
-        return bool(_members.decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False

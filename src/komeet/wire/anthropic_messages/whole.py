@@ -2,7 +2,6 @@
 
 from msgspec import Raw, Struct
 
-from komeet.canonical.part import Reasoning, Refusal, ServerTool, Text, ToolCall
 from komeet.canonical.usage import Usage
 from komeet.core.errors import Garbled, UpstreamError, WireError
 from komeet.wire.anthropic_messages.answer import USAGE, members_of, text_of
@@ -10,6 +9,7 @@ from komeet.wire.anthropic_messages.content import content_parts
 from komeet.wire.anthropic_messages.errors import parse_stream_error
 from komeet.wire.anthropic_messages.usage import parse_usage
 from komeet.wire.members import NULL
+from komeet.wire.written import written
 
 
 class MessagesWhole(Struct, frozen=True):
@@ -27,18 +27,7 @@ class MessagesWhole(Struct, frozen=True):
             parts = content_parts(self.content, "content")
         except WireError:
             return bytes(self.content).decode("utf-8", "replace")
-        texts: list[str] = []
-        for part in parts:
-            match part:
-                case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
-                    texts.append(text)
-                case ToolCall(name=name, arguments=arguments):
-                    texts += [name, arguments.decode("utf-8", "replace")]
-                case ServerTool(value=value):
-                    texts.append(bytes(value).decode("utf-8", "replace"))
-                case _:
-                    pass
-        return "".join(texts)
+        return "".join(written(parts))
 
 
 def read_whole(body: bytes) -> MessagesWhole | UpstreamError:

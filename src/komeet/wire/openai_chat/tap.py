@@ -8,60 +8,35 @@ neither. One that carried an error is not complete.
 import msgspec
 from msgspec import Raw
 
-from komeet.canonical.usage import Usage
-from komeet.core.errors import UpstreamAuth, UpstreamError
+from komeet.core.errors import UpstreamAuth
 from komeet.wire.openai_chat.chunk import FALSY, NULL, Choice, Chunk, decode_chunk, gather, members_of, text_of
 from komeet.wire.openai_chat.errors import parse_stream_error, render_stream_error
 from komeet.wire.openai_chat.usage import parse_usage
-from komeet.wire.sse import Splitter, fields
-from komeet.wire.tap import begins
+from komeet.wire.sse import fields
+from komeet.wire.tap import StreamTap
 
 _DONE = b"[DONE]"
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
-class ChatTap:
+class ChatTap(StreamTap):
     """A tap for one stream.
+
+    The chunk with nothing but usage is taken out as the arguments say. An error that is about our operator's
+    credential, or that the caller's library would not see, is said in our own words.
 
     Args:
         include_usage: whether the caller asked for usage.
         drop_unasked_usage: whether the chunk that has nothing but usage is taken out where the caller did not ask.
     """
 
-    __slots__ = (
-        "_begun",
-        "_drops_usage",
-        "_finished",
-        "_pieces",
-        "_splitter",
-        "_started",
-        "_unmetered",
-        "done",
-        "error",
-        "events",
-        "first_content",
-        "model",
-        "opaque",
-        "service_tier",
-        "usage",
-    )
+    __slots__ = ("_drops_usage", "_finished", "_started", "events", "opaque")
 
     def __init__(self, *, include_usage: bool, drop_unasked_usage: bool = True) -> None:
+        super().__init__()
         self._drops_usage = drop_unasked_usage and not include_usage
-        self._splitter = Splitter()
-        self._begun = False
-        self._pieces: list[str] = []
         self._started: set[int] = set()
         self._finished: set[int] = set()
-        self._unmetered = False
-        """Whether the model has written since usage was last reported."""
-        self.usage: Usage | None = None
-        self.model = ""
-        self.service_tier: str | None = None
-        self.first_content = False
-        self.done = False
-        """Whether `[DONE]` came."""
-        self.error: UpstreamError | None = None
         self.events = 0
         """Events with data, `[DONE]` not counted."""
         self.opaque = 0
@@ -72,46 +47,14 @@ class ChatTap:
         """Whether every candidate that began has a finish reason."""
         return bool(self._finished) and self._started == self._finished
 
-    def feed(self, data: bytes) -> bytes:
-        """Return what goes to the caller now: whole events, as they came.
+    @property
+    def complete(self) -> bool:
+        return self.done or self.finished
 
-        The chunk with nothing but usage is taken out as the constructor says. An error that is about our operator's
-        credential, or that the caller's library would not see, is said in our own words.
+    def whole(self, data: bytes) -> bool:
+        return data == _DONE or super().whole(data)
 
-        Raises:
-            Garbled: the bytes are no event stream, or an event is above the limit.
-        """
-        if not self._begun:
-            self._begun = begins(data)
-        blocks = self._splitter.feed(data)
-        if len(blocks) == 1:
-            return self._forwarded(blocks[0])
-        return b"".join([self._forwarded(block) for block in blocks])
-
-    def end(self) -> tuple[bytes, bool]:
-        """Return what is left to send on, and whether the answer was complete; never raises.
-
-        What was cut short (an event, a comment, a line) is not sent on: what is said next would run into it.
-        """
-        rest = self._splitter.rest()
-        event = fields(rest)
-        if event is not None:
-            whole = event.data == _DONE or bool(members_of(event.data))
-            rest = self._forwarded(rest) if whole else b""
-        complete = self.error is None and (self.done or self.finished)
-        if self._unmetered and self.usage is not None and (not complete or self.usage.output == 0):
-            self.usage = None  # it was reported before what was written last: it is not the usage of that
-        if event is None:
-            return (b"" if rest.strip() else rest), complete
-        if rest and not complete:
-            rest += b"\n\n"
-        return rest, complete
-
-    def output_text(self) -> str:
-        """Return all that the model wrote (texts, reasoning, tool arguments), for counting tokens."""
-        return "".join(self._pieces)
-
-    def _forwarded(self, block: bytes) -> bytes:
+    def forwarded(self, block: bytes) -> bytes:
         """Read `block` and return what of it goes to the caller."""
         if block.startswith(b"data: {"):  # the usual case, without looking for lines: JSON may end in white space
             try:
@@ -159,24 +102,18 @@ class ChatTap:
     def _read_choice(self, choice: Choice) -> None:
         self._started.add(choice.index)
         delta = choice.delta
-        if delta is not None and gather(delta, self._pieces):
-            self.first_content = self._unmetered = True
+        if delta is not None and gather(delta, self.pieces):
+            self.first_content = self.unmetered = True
         if choice.finish_reason:
             self._finished.add(choice.index)
         if choice.usage != NULL:
-            self._keep(choice.usage)
+            self.metered(parse_usage(choice.usage))
 
     def _read_usage(self, chunk: Chunk) -> bool:
         """Keep the usage that can be believed; return whether there was any at all."""
         raw = chunk.usage if chunk.usage != NULL or chunk.x_groq is None else chunk.x_groq.usage
-        self._keep(raw)
+        self.metered(parse_usage(raw))
         return raw != NULL
-
-    def _keep(self, raw: Raw) -> None:
-        usage = parse_usage(raw)
-        if usage is not None:
-            self.usage = usage
-            self._unmetered = False
 
     def _salvage(self, data: bytes) -> Chunk:
         """Read what can be read of an event that does not fit the types."""

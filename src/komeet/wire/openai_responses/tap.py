@@ -16,7 +16,7 @@ from komeet.wire.openai_responses.answer import FALSY, error_of, members_of, tie
 from komeet.wire.openai_responses.errors import render_stream_error
 from komeet.wire.openai_responses.members import Members
 from komeet.wire.openai_responses.usage import parse_usage
-from komeet.wire.openai_responses.whole import written
+from komeet.wire.openai_responses.whole import item_texts
 from komeet.wire.sse import Event, fields
 from komeet.wire.tap import StreamTap
 
@@ -83,7 +83,7 @@ class ResponsesTap(StreamTap):
             self._told.add(bytes(said.output_index))
         elif kind == "response.output_item.done":
             if bytes(said.output_index) not in self._told:
-                for text in written(members_of(said.item)):
+                for text in item_texts(members_of(said.item)):
                     self.wrote(text)
         elif kind in _FAILED:
             self.error = error_of(members_of(said.response)) or parse_stream_error(b'"it could not answer"')

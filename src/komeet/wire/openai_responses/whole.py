@@ -3,13 +3,13 @@
 import msgspec
 from msgspec import Raw, Struct
 
-from komeet.canonical.part import Reasoning, Refusal, ServerTool, Text, ToolCall
 from komeet.canonical.usage import Usage
 from komeet.core.errors import Garbled, UpstreamError, WireError
 from komeet.wire.members import NULL, OBJECTS
 from komeet.wire.openai_responses.answer import error_of, item_parts, members_of, tier_of
 from komeet.wire.openai_responses.members import Members
 from komeet.wire.openai_responses.usage import parse_usage
+from komeet.wire.written import written
 
 
 class ResponsesWhole(Struct, frozen=True):
@@ -24,7 +24,7 @@ class ResponsesWhole(Struct, frozen=True):
     def output_text(self) -> str:
         """Return all that the model wrote (texts, reasoning, tool arguments), for counting tokens."""
         items = Members({"output": self.output}).fitting("output", OBJECTS) or []
-        return "".join([text for item in items for text in written(item)])
+        return "".join([text for item in items for text in item_texts(item)])
 
 
 def read_whole(body: bytes) -> ResponsesWhole | UpstreamError:
@@ -53,21 +53,10 @@ def read_whole(body: bytes) -> ResponsesWhole | UpstreamError:
     )
 
 
-def written(item: dict[str, Raw]) -> list[str]:
+def item_texts(item: dict[str, Raw]) -> list[str]:
     """Return what the model wrote in an item; the item itself where it cannot be read."""
     try:
         parts = item_parts(item, "output")
     except WireError:
         return [msgspec.json.encode(item).decode("utf-8", "replace")]
-    texts: list[str] = []
-    for part in parts:
-        match part:
-            case Text(text=text) | Refusal(text=text) | Reasoning(text=text):
-                texts.append(text)
-            case ToolCall(name=name, arguments=arguments):
-                texts += [name, arguments.decode("utf-8", "replace")]
-            case ServerTool(value=value):
-                texts.append(bytes(value).decode("utf-8", "replace"))
-            case _:
-                pass
-    return [text for text in texts if text]
+    return [text for text in written(parts) if text]
