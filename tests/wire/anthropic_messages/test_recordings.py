@@ -1,15 +1,12 @@
 """Real traffic of Anthropic's Messages (KOMEET_RECORDINGS; skipped without it)."""
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import msgspec
-import pytest
-from msgspec import Raw, Struct
+from tests.wire.recordings import Recording, each_of, load, needs_recordings
 
 from komeet.canonical.event import Event
 from komeet.canonical.fold import fold
@@ -26,47 +23,7 @@ from komeet.wire.sse import Splitter, fields
 COUNTS: Final = {"whole": 225, "streamed": 134, "refused": 9}
 
 
-class Recording(Struct):
-    """One exchange."""
-
-    url: str
-    status: int
-    method: str = "POST"
-    request: Raw = Raw(b"null")
-    response: Raw = Raw(b"null")
-    headers: dict[str, str] = {}
-    name: str = ""
-
-    @property
-    def body(self) -> bytes:
-        """The answer as it came."""
-        raw = bytes(self.response)
-        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
-
-    @property
-    def streamed(self) -> bool:
-        return self.body.lstrip().startswith((b"data:", b"event:"))
-
-
-def _load() -> Iterator[Recording]:
-    folder = os.environ.get("KOMEET_RECORDINGS")
-    if not folder:
-        return
-    for file in sorted(Path(folder).glob("*.jsonl")):
-        for index, line in enumerate(file.read_bytes().splitlines()):
-            recording = msgspec.json.decode(line, type=Recording)
-            if recording.url.partition("?")[0].endswith("/v1/messages") and recording.method == "POST":
-                recording.name = f"{file.stem}:{index}"
-                yield recording
-
-
-ALL: Final = tuple(_load())
-needs_recordings = pytest.mark.skipif(not ALL, reason="KOMEET_RECORDINGS does not name a folder of recordings")
-
-
-def _of(recordings: tuple[Recording, ...]) -> pytest.MarkDecorator:
-    values = recordings or (Recording(url="", status=0),)
-    return pytest.mark.parametrize("recording", values, ids=[each.name or "none" for each in values])
+ALL: Final = load(lambda each: each.path.endswith("/v1/messages") and each.method == "POST")
 
 
 ANSWERED: Final = tuple(each for each in ALL if 200 <= each.status < 300)
@@ -140,7 +97,7 @@ def _same_answer(body: bytes) -> Any:
 
 
 @needs_recordings
-@_of(ASKED)
+@each_of(ASKED)
 def test_a_request_passes_through_with_its_values(recording: Recording) -> None:
     body = bytes(recording.request)
     envelope = FORMAT.parse_envelope(body, {})
@@ -152,7 +109,7 @@ def test_a_request_passes_through_with_its_values(recording: Recording) -> None:
 
 
 @needs_recordings
-@_of(ASKED)
+@each_of(ASKED)
 def test_a_request_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
     body = bytes(recording.request)
     request = FORMAT.parse_request(FORMAT.parse_envelope(body, {}))
@@ -180,7 +137,7 @@ def _asked(stream: bool = False) -> Asked:
 
 
 @needs_recordings
-@_of(WHOLE)
+@each_of(WHOLE)
 def test_a_whole_answer_is_metered_and_says_the_same(recording: Recording) -> None:
     answer = json.loads(recording.body)
     whole = FORMAT.read_whole(recording.body)
@@ -227,7 +184,7 @@ def _pieces(stream: bytes, seed: int) -> Iterator[bytes]:
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_is_forwarded_byte_for_byte_and_metered(recording: Recording) -> None:
     for seed in range(3):
         tap = FORMAT.tap(include_usage=True)
@@ -242,7 +199,7 @@ def test_a_stream_is_forwarded_byte_for_byte_and_metered(recording: Recording) -
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
     events = _events(recording.body)
     response = _filled_parts(fold(events))
@@ -255,7 +212,7 @@ def test_a_stream_goes_through_the_model_and_says_the_same(recording: Recording)
 
 
 @needs_recordings
-@_of(REFUSED)
+@each_of(REFUSED)
 def test_a_refusal_means_what_it_should(recording: Recording) -> None:
     headers = {name.encode(): value.encode() for name, value in recording.headers.items()}
     meaning = FORMAT.parse_error(recording.status, headers, recording.body, "anthropic")

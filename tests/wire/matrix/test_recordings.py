@@ -1,17 +1,16 @@
 """Real traffic through the neutral model to the two other formats and back: what was said is said."""
 
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pytest
-from msgspec import Raw, Struct
+from msgspec import Struct
+from tests.wire.recordings import Recording, each_of, load, needs_recordings
 
 from komeet.canonical.event import Event
 from komeet.canonical.fold import fold
@@ -34,60 +33,24 @@ PATHS: Final = {
 }
 
 
-class Recording(Struct):
-    """One exchange."""
-
-    url: str
-    status: int
-    method: str = "POST"
-    request: Raw = Raw(b"null")
-    response: Raw = Raw(b"null")
-    name: str = ""
-    format: str = ""
-
-    @property
-    def body(self) -> bytes:
-        raw = bytes(self.response)
-        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
-
-    @property
-    def streamed(self) -> bool:
-        return self.body.lstrip().startswith((b"data:", b"event:", b":"))
+def format_of(recording: Recording) -> str:
+    """The format that was spoken; empty: none of those."""
+    return next((name for end, name in PATHS.items() if recording.path.endswith(end)), "")
 
 
-def _load() -> Iterator[Recording]:
-    folder = os.environ.get("KOMEET_RECORDINGS")
-    if not folder:
-        return
-    for file in sorted(Path(folder).glob("*.jsonl")):
-        for index, line in enumerate(file.read_bytes().splitlines()):
-            recording = msgspec.json.decode(line, type=Recording)
-            path = recording.url.partition("?")[0]
-            spoken = [name for end, name in PATHS.items() if path.endswith(end)]
-            if spoken and recording.method == "POST" and recording.status == 200:
-                recording.name, recording.format = f"{file.stem}:{index}", spoken[0]
-                yield recording
-
-
-ALL: Final = tuple(_load())
+ALL: Final = load(lambda each: bool(format_of(each)) and each.method == "POST" and each.status == 200)
 ASKED: Final = tuple(each for each in ALL if bytes(each.request) != b"null")
-needs_recordings = pytest.mark.skipif(not ALL, reason="KOMEET_RECORDINGS does not name a folder of recordings")
-
-
-def _of(recordings: Sequence[Recording]) -> pytest.MarkDecorator:
-    values = recordings or (Recording(url="", status=0),)
-    return pytest.mark.parametrize("recording", values, ids=[each.name or "none" for each in values])
 
 
 def _others(recording: Recording) -> list[str]:
-    return [name for name in FORMATS if name != recording.format]
+    return [name for name in FORMATS if name != format_of(recording)]
 
 
 def envelope_of(recording: Recording) -> Envelope:
     body: dict[str, Any] = json.loads(bytes(recording.request))
     for name in ("previous_response_id", "conversation", "background", "store"):
         body.pop(name, None)  # what is kept at the provider is not for this gateway
-    return FORMATS[recording.format].parse_envelope(json.dumps(body).encode(), {})
+    return FORMATS[format_of(recording)].parse_envelope(json.dumps(body).encode(), {})
 
 
 def _texts(parts: Sequence[Part]) -> Iterator[str]:
@@ -178,7 +141,7 @@ def test_what_is_refused_is_counted_by_its_reason() -> None:
 
 
 def _crossed(recording: Recording, target: str) -> tuple[Request, Request] | Refused:
-    wire, other = FORMATS[recording.format], FORMATS[target]
+    wire, other = FORMATS[format_of(recording)], FORMATS[target]
     envelope = envelope_of(recording)
     try:
         request = wire.parse_request(envelope)
@@ -194,7 +157,7 @@ def _crossed(recording: Recording, target: str) -> tuple[Request, Request] | Ref
 
 
 @needs_recordings
-@_of(ASKED)
+@each_of(ASKED)
 def test_a_request_says_the_same_in_the_other_formats(recording: Recording) -> None:
     for target in _others(recording):
         crossed = _crossed(recording, target)
@@ -234,8 +197,8 @@ def _stream(recording_format: str, stream: bytes) -> list[Event]:
 def _answer(recording: Recording) -> Response | None:
     try:
         if recording.streamed:
-            return fold(_stream(recording.format, recording.body))
-        return FORMATS[recording.format].parse_response(recording.body)
+            return fold(_stream(format_of(recording), recording.body))
+        return FORMATS[format_of(recording)].parse_response(recording.body)
     except UpstreamError:
         return None
 
@@ -269,7 +232,7 @@ def _stop(candidate: Candidate) -> StopReason | None:
 
 
 @needs_recordings
-@_of(ALL)
+@each_of(ALL)
 def test_an_answer_says_the_same_in_the_other_formats(recording: Recording) -> None:
     response = _answer(recording)
     if response is None or response.usage is None or len(response.candidates) != 1:

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 import pytest
 from tests.wire.matrix.outcome import every, outcome
-from tests.wire.matrix.test_recordings import ASKED, envelope_of
+from tests.wire.matrix.test_recordings import ASKED, envelope_of, format_of
 
 from komeet.catalog.profiles import load
 from komeet.core.errors import WireError
@@ -87,9 +87,9 @@ def test_each_feature_is_on_the_specification(fake: None, target: str) -> None:
 def test_each_recorded_request_is_on_the_specification(fake: None, target: str) -> None:
     profile, sent = load().find("openai", "gpt-5.2"), 0
     for recording in ASKED:
-        if recording.format == target:
+        if format_of(recording) == target:
             continue
-        wire = FORMATS[recording.format]
+        wire = FORMATS[format_of(recording)]
         envelope: Envelope = envelope_of(recording)
         request = msgspec.structs.replace(wire.parse_request(envelope), model="gpt-5.2")
         try:

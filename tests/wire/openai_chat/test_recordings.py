@@ -1,16 +1,14 @@
 """Real traffic of Chat Completions providers (KOMEET_RECORDINGS; skipped without it)."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from random import Random
 from typing import Final, TypeAlias
 
 import msgspec
 import pytest
-from msgspec import Raw, Struct
 from tests.wire.openai_chat.asked import streamed, whole
+from tests.wire.recordings import Recording, each_of, load, needs_recordings
 
 from komeet.canonical.event import Event
 from komeet.canonical.fold import fold
@@ -58,47 +56,8 @@ LEFT_OUT: Final = {
 COUNTS: Final = {"whole": 225, "streamed": 170, "refused": 11}
 
 
-class Recording(Struct):
-    """One exchange."""
-
-    url: str
-    status: int
-    request: Raw = Raw(b"null")
-    response: Raw = Raw(b"null")
-    headers: dict[str, str] = {}
-    name: str = ""
-
-    @property
-    def body(self) -> bytes:
-        """The answer as it came: text of a stream, or JSON."""
-        raw = bytes(self.response)
-        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
-
-    @property
-    def streamed(self) -> bool:
-        return self.body.lstrip().startswith((b"data:", b":"))
-
-
-def _load() -> Iterator[Recording]:
-    folder = os.environ.get("KOMEET_RECORDINGS")
-    if not folder:
-        return
-    for file in sorted(Path(folder).glob("*.jsonl")):
-        for index, line in enumerate(file.read_bytes().splitlines()):
-            recording = msgspec.json.decode(line, type=Recording)
-            if "/chat/completions" in recording.url:
-                recording.name = f"{file.stem}:{index}"
-                yield recording
-
-
-ALL: Final = tuple(_load())
+ALL: Final = load(lambda each: "/chat/completions" in each.url)
 ANSWERED: Final = tuple(recording for recording in ALL if 200 <= recording.status < 300)
-needs_recordings = pytest.mark.skipif(not ALL, reason="KOMEET_RECORDINGS does not name a folder of recordings")
-
-
-def _of(recordings: tuple[Recording, ...]) -> pytest.MarkDecorator:
-    values = recordings or (Recording(url="", status=0),)
-    return pytest.mark.parametrize("recording", values, ids=[recording.name or "none" for recording in values])
 
 
 WHOLE: Final = tuple(recording for recording in ANSWERED if not recording.streamed)
@@ -206,7 +165,7 @@ def _same_answer(body: bytes) -> dict[str, Json]:
 
 
 @needs_recordings
-@_of(ASKED)
+@each_of(ASKED)
 def test_a_request_passes_through_with_its_values(recording: Recording) -> None:
     body = bytes(recording.request)
     envelope = parse_envelope(body)
@@ -219,7 +178,7 @@ def test_a_request_passes_through_with_its_values(recording: Recording) -> None:
 
 
 @needs_recordings
-@_of(ASKED)
+@each_of(ASKED)
 def test_a_request_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
     body = bytes(recording.request)
     edited = render_request(parse_request(body), Profile())
@@ -260,7 +219,7 @@ def _check_usage(recording: Recording, usage: Usage | None, reported: Json) -> N
 
 
 @needs_recordings
-@_of(WHOLE)
+@each_of(WHOLE)
 def test_a_whole_answer_is_metered(recording: Recording) -> None:
     whole = read_whole(recording.body)
     assert isinstance(whole, ChatWhole)
@@ -272,7 +231,7 @@ def test_a_whole_answer_is_metered(recording: Recording) -> None:
 
 
 @needs_recordings
-@_of(WHOLE)
+@each_of(WHOLE)
 def test_a_whole_answer_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
     response = parse_response(recording.body)
     said = whole(response)
@@ -308,7 +267,7 @@ def _is_only_usage(event: bytes) -> bool:
 @needs_recordings
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"], ids=["LF", "CRLF"])
 @pytest.mark.parametrize("asked", [True, False], ids=["asked", "unasked"])
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_is_forwarded_byte_for_byte_and_metered(recording: Recording, asked: bool, line_end: bytes) -> None:
     stream = recording.body.replace(b"\r\n", b"\n").replace(b"\n", line_end)
     gap = line_end * 2
@@ -370,7 +329,7 @@ def _events(stream: bytes) -> list[Event]:
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_goes_through_the_model_and_says_the_same(recording: Recording) -> None:
     events = _events(recording.body)
     if recording.name in FAILED:
@@ -421,7 +380,7 @@ def _content(response: Response, index: int) -> str:
 
 
 @needs_recordings
-@_of(REFUSED)
+@each_of(REFUSED)
 def test_a_refusal_means_what_it_should(recording: Recording) -> None:
     headers = {name.encode(): value.encode() for name, value in recording.headers.items()}
     meaning = parse_error(recording.status, headers, recording.body, "the provider")

@@ -1,15 +1,13 @@
 """Real traffic of Responses providers (KOMEET_RECORDINGS; skipped without it)."""
 
 import json
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from random import Random
 from typing import Final, TypeAlias
 
 import msgspec
 import pytest
 from msgspec import Raw, Struct
+from tests.wire.recordings import Recording, each_of, load, needs_recordings
 
 from komeet.canonical.event import Event
 from komeet.canonical.fold import fold
@@ -42,47 +40,8 @@ REWORDED: Final = {"openai:128": "its status is `complete`, which no format has"
 COUNTS: Final = {"whole": 275, "streamed": 128, "refused": 11}
 
 
-class Recording(Struct):
-    """One exchange."""
-
-    url: str
-    status: int
-    request: Raw = Raw(b"null")
-    response: Raw = Raw(b"null")
-    headers: dict[str, str] = {}
-    name: str = ""
-
-    @property
-    def body(self) -> bytes:
-        """The answer as it came: text of a stream, or JSON."""
-        raw = bytes(self.response)
-        return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
-
-    @property
-    def streamed(self) -> bool:
-        return self.body.lstrip().startswith((b"data:", b"event:", b":"))
-
-
-def _load() -> Iterator[Recording]:
-    folder = os.environ.get("KOMEET_RECORDINGS")
-    if not folder:
-        return
-    for file in sorted(Path(folder).glob("*.jsonl")):
-        for index, line in enumerate(file.read_bytes().splitlines()):
-            recording = msgspec.json.decode(line, type=Recording)
-            if recording.url.partition("?")[0].rstrip("/").endswith("/responses"):
-                recording.name = f"{file.stem}:{index}"
-                yield recording
-
-
-ALL: Final = tuple(_load())
+ALL: Final = load(lambda each: each.path.rstrip("/").endswith("/responses"))
 ANSWERED: Final = tuple(recording for recording in ALL if 200 <= recording.status < 300)
-needs_recordings = pytest.mark.skipif(not ALL, reason="KOMEET_RECORDINGS does not name a folder of recordings")
-
-
-def _of(recordings: tuple[Recording, ...]) -> pytest.MarkDecorator:
-    values = recordings or (Recording(url="", status=0),)
-    return pytest.mark.parametrize("recording", values, ids=[recording.name or "none" for recording in values])
 
 
 def _stateless(recording: Recording) -> bytes:
@@ -149,7 +108,7 @@ def _request(body: bytes) -> Json:
 
 
 @needs_recordings
-@_of(ANSWERED)
+@each_of(ANSWERED)
 def test_a_request_comes_out_of_the_neutral_model_as_it_went_in(recording: Recording) -> None:
     body = _stateless(recording)
     edited = render_request(parse_request(body), Profile(cache_breakpoints=True))
@@ -158,7 +117,7 @@ def test_a_request_comes_out_of_the_neutral_model_as_it_went_in(recording: Recor
 
 
 @needs_recordings
-@_of(ANSWERED)
+@each_of(ANSWERED)
 def test_a_request_is_forwarded_as_it_is(recording: Recording) -> None:
     envelope = parse_envelope(_stateless(recording))
     edited = edit(envelope, model=envelope.model, profile=Profile(), output_limit=None)
@@ -173,7 +132,7 @@ def test_a_request_is_forwarded_as_it_is(recording: Recording) -> None:
 
 
 @needs_recordings
-@_of(ANSWERED)
+@each_of(ANSWERED)
 def test_what_asks_for_something_to_be_kept_is_refused(recording: Recording) -> None:
     told = json.loads(bytes(recording.request))
     asked = [name for name in KEPT if told.get(name)]
@@ -187,7 +146,7 @@ def test_what_asks_for_something_to_be_kept_is_refused(recording: Recording) -> 
 
 
 @needs_recordings
-@_of(ANSWERED)
+@each_of(ANSWERED)
 def test_the_extent_and_the_text_of_a_request_can_be_told(recording: Recording) -> None:
     envelope = parse_envelope(_stateless(recording))
     assert FORMAT.measure(envelope).bytes > 0
@@ -241,7 +200,7 @@ def _answer(value: Json, reference: Json = None) -> Json:
 
 
 @needs_recordings
-@_of(WHOLE)
+@each_of(WHOLE)
 def test_a_whole_answer_has_its_usage_to_the_token_and_renders_equal(recording: Recording) -> None:
     answer = json.loads(recording.body)
     response = parse_response(recording.body)
@@ -253,7 +212,7 @@ def test_a_whole_answer_has_its_usage_to_the_token_and_renders_equal(recording: 
 
 
 @needs_recordings
-@_of(WHOLE)
+@each_of(WHOLE)
 def test_a_whole_answer_is_metered(recording: Recording) -> None:
     whole = read_whole(recording.body)
     assert isinstance(whole, ResponsesWhole)
@@ -284,7 +243,7 @@ def _final(stream: bytes) -> dict[str, Json]:
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_tells_the_same_as_its_whole_answer(recording: Recording) -> None:
     final = _final(recording.body)
     whole = parse_response(json.dumps(final).encode())
@@ -310,7 +269,7 @@ def _decoded(value: object) -> object:
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_deltas_alone_tell_the_texts(recording: Recording) -> None:
     events = _events(recording.body)
     bare = [msgspec.structs.replace(event, final=None) if hasattr(event, "final") else event for event in events]
@@ -324,7 +283,7 @@ def _texts(response: Response) -> list[object]:
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_can_be_written_again(recording: Recording) -> None:
     asked = _asked(recording)
     renderer = StreamRenderer(asked)
@@ -338,7 +297,7 @@ def test_a_stream_can_be_written_again(recording: Recording) -> None:
 
 
 @needs_recordings
-@_of(STREAMED)
+@each_of(STREAMED)
 def test_a_stream_is_forwarded_byte_for_byte_and_metered(recording: Recording) -> None:
     random = Random(recording.name)
     tap, parsed = ResponsesTap(), fold(_events(recording.body))
@@ -359,7 +318,7 @@ def test_a_stream_is_forwarded_byte_for_byte_and_metered(recording: Recording) -
 
 
 @needs_recordings
-@_of(REFUSED)
+@each_of(REFUSED)
 def test_a_refusal_is_passed_on_or_the_operators(recording: Recording) -> None:
     told = parse_error(recording.status, {}, recording.body, "openai")
     if recording.status == 401:
