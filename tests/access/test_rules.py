@@ -15,6 +15,7 @@ def test_keys_are_long_and_never_alike() -> None:
     made = {mint().reveal() for _ in range(100)}
     assert len(made) == 100
     assert all(key.startswith("sk-km-") and len(key) == 6 + 43 for key in made)
+    assert all(key.removeprefix("sk-km-").isalnum() for key in made)  # or a hint could read as an option: `-Ab4`
     assert len(digest(made.pop())) == 32
 
 

@@ -11,7 +11,7 @@ from komeet.core.clock import ManualClock
 from komeet.store.database import Store
 from komeet.store.keys import create_key, list_keys
 
-KEY = re.compile(r"sk-km-[A-Za-z0-9_-]{43}")
+KEY = re.compile(r"sk-km-[A-Za-z0-9]{43}")
 
 
 def test_a_key_stands_alone_on_standard_output(komeet: Komeet) -> None:

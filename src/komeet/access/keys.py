@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+import string
 from fnmatch import fnmatchcase
 from typing import Protocol
 
@@ -11,11 +12,16 @@ from komeet.core.money import Nano
 from komeet.core.secrets import Secret
 
 PREFIX = "sk-km-"
+_LETTERS = string.ascii_letters + string.digits
+"""Of these a key is written: a double click takes all of it, and its last characters (its hint) on a command line are
+never taken for an option, as `-Ab4` would be."""
+_LENGTH = 43
+"""With 62 letters: 256 bits of chance."""
 
 
 def mint() -> Secret:
     """Return a new key."""
-    return Secret(PREFIX + secrets.token_urlsafe(32))
+    return Secret(PREFIX + "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH)))
 
 
 def digest(key: str) -> bytes:
