@@ -20,7 +20,7 @@ from komeet.canonical.response import StopReason
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.wire.format import Asked
-from komeet.wire.formats import FORMATS
+from komeet.wire.formats import BOTH_ROLES
 from komeet.wire.way import Way
 
 WORDS: Final = 200
@@ -87,7 +87,7 @@ def _events() -> list[Event]:
 
 def answers(target: str) -> tuple[bytes, list[bytes]]:
     """A whole answer of a format, and the pieces of the same as a stream."""
-    wire = FORMATS[target]
+    wire = BOTH_ROLES[target]
     envelope = wire.parse_envelope(json.dumps({**REQUESTS[target], "stream": True}).encode(), {})
     asked = Asked(envelope=envelope, request=Request(model="m", turns=()), id="1", created=1)
     renderer = wire.stream_renderer(asked)
@@ -96,8 +96,8 @@ def answers(target: str) -> tuple[bytes, list[bytes]]:
 
 
 def _way(caller: str, target: str, body: bytes) -> Way:
-    wire = FORMATS[caller]
-    return Way(wire, FORMATS[target], wire.parse_envelope(body, {}), id="1", created=1)
+    wire = BOTH_ROLES[caller]
+    return Way(wire, BOTH_ROLES[target], wire.parse_envelope(body, {}), id="1", created=1)
 
 
 def request_work(caller: str, target: str) -> Callable[[], int]:
@@ -151,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
-    pairs = [(caller, target) for caller in FORMATS for target in FORMATS]
+    pairs = [(caller, target) for caller in BOTH_ROLES for target in BOTH_ROLES]
     calls = measure({pair: request_work(*pair) for pair in pairs}, rounds)
     events = measure({pair: event_work(*pair) for pair in pairs}, rounds)
     print("| caller → provider | call, µs | ratio | event, µs | ratio |")

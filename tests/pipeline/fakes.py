@@ -24,7 +24,7 @@ from komeet.pipeline.run import run
 from komeet.providers.provider import Provider, StreamUsage, make
 from komeet.routing.directory import Directory, Known
 from komeet.routing.learned import Learned
-from komeet.wire.formats import FORMATS
+from komeet.wire.formats import BOTH_ROLES
 from komeet.wire.openai_chat.format import FORMAT
 
 SECRET: Final = "sk-km-a-key-of-the-tests"
@@ -323,7 +323,7 @@ class World:
             fetcher=self.fetcher,
             embedded=FakeEmbedded(),
             estimator=self.estimator,
-            formats=FORMATS,
+            formats=BOTH_ROLES,
             media=None,
             tasks=self,
             observers=(self,),

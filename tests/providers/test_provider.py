@@ -18,7 +18,14 @@ def test_an_outgoing_request_goes_where_the_provider_is_with_its_key() -> None:
         headers={"X-Team": "blue"},
         deadlines=Deadlines(total=5),
     )
-    request = outgoing(provider, path="/chat/completions", body=b"{}", stream=False, headers=((b"x-one", b"1"),))
+    request = outgoing(
+        provider,
+        wire="openai_chat",
+        at_ms=0,
+        path="/chat/completions",
+        body=b"{}",
+        headers=((b"x-one", b"1"),),
+    )
     assert request.origin == Origin("https", "api.example.com", 443)
     assert (request.method, request.target, request.body) == ("POST", "/v1/chat/completions", b"{}")
     assert request.deadlines.total == 5
@@ -36,7 +43,9 @@ def test_an_outgoing_request_goes_where_the_provider_is_with_its_key() -> None:
 
 def test_a_stream_is_asked_for_as_one_and_no_key_is_no_header() -> None:
     provider = make(name="p", base_url="http://localhost:8000")
-    request = outgoing(provider, path="/chat/completions", body=b"{}", stream=True)
+    request = outgoing(
+        provider, wire="openai_chat", at_ms=0, path="/chat/completions", body=b"{}", accept=b"text/event-stream"
+    )
     assert request.target == "/chat/completions"
     headers = dict(request.headers)
     assert headers[b"accept"] == b"text/event-stream"
@@ -51,7 +60,7 @@ def test_no_representation_holds_the_key() -> None:
 
 def test_a_provider_can_be_at_another_address() -> None:
     provider = make(name="local", base_url="http://127.0.0.1/v1").at(Origin("http", "127.0.0.1", 4711), KEY)
-    request = outgoing(provider, path="/chat/completions", body=b"", stream=False)
+    request = outgoing(provider, wire="openai_chat", at_ms=0, path="/chat/completions", body=b"")
     assert request.origin.port == 4711
     assert request.target == "/v1/chat/completions"
     assert (b"authorization", b"Bearer sk-very-secret") in request.headers

@@ -40,7 +40,9 @@ def test_the_registry_has_the_providers_that_people_expect() -> None:
 @pytest.mark.parametrize("name", ROWS)
 def test_every_row_can_be_called(name: str) -> None:
     provider = registry.provider_of(ROWS[name], credential=Secret("k"))
-    request = outgoing(provider, path="/chat/completions", body=b"{}", stream=True)
+    request = outgoing(
+        provider, wire="openai_chat", at_ms=0, path="/chat/completions", body=b"{}", accept=b"text/event-stream"
+    )
     assert request.target.endswith("/chat/completions")
     on_this_machine = request.origin.host == "127.0.0.1"
     assert request.origin.scheme == ("http" if on_this_machine else "https")
@@ -120,7 +122,7 @@ def test_a_new_provider_is_one_row_and_nothing_else() -> None:
     acme = registry.parse(row())["acme"]
     provider = registry.found_in(acme, {"ACME_API_KEY": "k"})
     assert provider is not None
-    request = outgoing(provider, path="/chat/completions", body=b"{}", stream=False)
+    request = outgoing(provider, wire="openai_chat", at_ms=0, path="/chat/completions", body=b"{}")
     assert request.origin.host == "api.acme.example"
     assert (b"authorization", b"Bearer k") in request.headers
 

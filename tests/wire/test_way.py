@@ -8,7 +8,7 @@ import pytest
 from komeet.canonical.part import Inline
 from komeet.catalog.profile import Profile, Structured
 from komeet.core.errors import Unrepresentable
-from komeet.wire.formats import FORMATS, choose_format
+from komeet.wire.formats import BOTH_ROLES, choose_format
 from komeet.wire.seal import MARK, is_wrapped, unwrap, wrap
 from komeet.wire.way import Way
 
@@ -16,9 +16,9 @@ CHAT, RESPONSES, MESSAGES = "openai_chat", "openai_responses", "anthropic_messag
 
 
 def way(caller: str, target: str, body: dict[str, Any], **policy: bool) -> Way:
-    wire = FORMATS[caller]
+    wire = BOTH_ROLES[caller]
     envelope = wire.parse_envelope(json.dumps({"model": "m", **body}).encode(), {})
-    return Way(wire, FORMATS[target], envelope, id="1", created=1, **policy)
+    return Way(wire, BOTH_ROLES[target], envelope, id="1", created=1, **policy)
 
 
 def sent(found: Way, profile: Profile | None = None) -> Any:
@@ -38,7 +38,7 @@ def sent(found: Way, profile: Profile | None = None) -> Any:
 def test_the_callers_format_is_used_where_it_may_be(
     caller: str, spoken: tuple[str, ...], taken: tuple[str, ...], chosen: str
 ) -> None:
-    assert choose_format(caller, spoken, taken) == chosen
+    assert choose_format(caller, "generation", spoken, taken) == chosen
 
 
 def test_the_identity_path_is_left_where_it_must_not_be_taken() -> None:

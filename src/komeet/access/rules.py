@@ -40,18 +40,20 @@ def _name(host: str) -> str:
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
 
 
+_NAMED: Final = (b"x-api-key", b"x-goog-api-key")
+"""Fields that hold nothing but a key."""
+
+
 def presented(headers: Mapping[bytes, bytes], prefix: str) -> str | None:
     """Return the key that a request shows, as any of the official libraries sends it, or None.
 
-    OpenAI's send `Authorization: Bearer …`, Anthropic's that or `x-api-key`, and some programs both, one of them a
-    leftover of another service: a key that begins with `prefix` goes first, and of two such the one in `x-api-key`, as
-    with Anthropic.
+    OpenAI's send `Authorization: Bearer …`, Anthropic's that or `x-api-key`, Google's `x-goog-api-key`, and some
+    programs several, one of them a leftover of another service: a key that begins with `prefix` goes first, and of two
+    such the one in `x-api-key`, as with Anthropic.
     """
-    named = headers.get(b"x-api-key", b"").strip().decode("latin-1") or None
-    token = bearer(headers)
-    if named is None or (token is not None and token.startswith(prefix) and not named.startswith(prefix)):
-        return token
-    return named
+    named = [headers.get(name, b"").strip().decode("latin-1") for name in _NAMED]
+    shown = [key for key in (*named, bearer(headers)) if key]
+    return next((key for key in shown if key.startswith(prefix)), shown[0] if shown else None)
 
 
 def bearer(headers: Mapping[bytes, bytes]) -> str | None:

@@ -1,11 +1,9 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: what this key may use, in OpenAI's shape."""
+"""`GET /v1/models` and `GET /v1/models/{id}`: what this key may use, in the shape that the caller's library expects."""
 
 from collections.abc import Sequence
 from urllib.parse import unquote
 
-import msgspec
-from msgspec import Struct
-
+from komeet.api.model_shapes import Shape, choose_shape
 from komeet.core.errors import ModelNotFound
 from komeet.core.http import HttpRequest, Reply
 from komeet.core.ids import new_id
@@ -14,19 +12,8 @@ from komeet.pipeline.ports import Ports
 from komeet.routing.directory import Listed
 
 PATH = "/v1/models"
+GEMINI_PATH = "/v1beta/models"
 _KEPT_LISTS = 64
-
-
-class Model(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One line of the list; `provider`, `context_window` and `priced` are extensions."""
-
-    id: str
-    object: str
-    created: int
-    owned_by: str
-    provider: str
-    context_window: int | None = None
-    priced: bool = False
 
 
 class Models:
@@ -35,8 +22,8 @@ class Models:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._listing: Sequence[Listed] = ()
-        self._bodies: dict[tuple[str, ...], bytes] = {}
-        """Lists of `_listing`, by the rights that they are for: writing one takes milliseconds."""
+        self._bodies: dict[tuple[type[Shape], tuple[str, ...]], bytes] = {}
+        """Lists of `_listing`, by their shape and the rights that they are for: writing one takes milliseconds."""
 
     async def list(self, request: HttpRequest, reply: Reply) -> None:
         """Answer with every model that the key may use."""
@@ -44,16 +31,17 @@ class Models:
         listing = self._ports.directory.listing()
         if listing is not self._listing or len(self._bodies) >= _KEPT_LISTS:
             self._listing, self._bodies = listing, {}
-        body = self._bodies.get(key.models)
+        shape = choose_shape(request.path, request.headers)
+        wanted = (type(shape), key.models)
+        body = self._bodies.get(wanted)
         if body is None:
-            rows = [_model(listed) for listed in listing if key.allows(*listed.names)]
-            body = self._bodies[key.models] = msgspec.json.encode({"object": "list", "data": rows})
+            body = self._bodies[wanted] = shape.list([listed for listed in listing if key.allows(*listed.names)])
         self._answer(reply, body)
 
     async def retrieve(self, request: HttpRequest, reply: Reply) -> None:
         """Answer with one model; any name that a call may use, also one that the list leaves out."""
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
-        name = unquote(request.path.removeprefix(PATH + "/"))
+        name = unquote(request.path.removeprefix(PATH + "/").removeprefix(GEMINI_PATH + "/"))
         candidate = self._ports.directory.resolve(name)
         if not key.allows(*candidate.names):
             raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
@@ -65,7 +53,7 @@ class Models:
             context_window=candidate.context_window,
             price=candidate.price,
         )
-        self._answer(reply, msgspec.json.encode(_model(listed)))
+        self._answer(reply, choose_shape(request.path, request.headers).one(listed))
 
     def _answer(self, reply: Reply, body: bytes) -> None:
         headers = [
@@ -73,15 +61,3 @@ class Models:
             (b"x-request-id", new_id("req_", self._ports.clock).encode()),
         ]
         reply.whole(200, headers, body)
-
-
-def _model(listed: Listed) -> Model:
-    return Model(
-        id=listed.id,
-        object="model",
-        created=0,
-        owned_by=listed.provider,
-        provider=listed.provider,
-        context_window=listed.context_window,
-        priced=listed.price is not None,
-    )

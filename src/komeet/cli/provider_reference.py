@@ -93,7 +93,10 @@ docs = "https://docs.example.com"
 | `base_url` | where its API starts; the format's paths (`/chat/completions`) follow |
 | `formats` | the wire formats that it speaks there, the preferred one first |
 | `family` | whose lines of `catalog/profiles.toml` say what its models take; who understands its opaque parts |
-| `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one |
+| `under` | by format: the path between the address and the format's paths, where they differ (`{openai_chat = "/openai"}`) |
+| `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one; `aws`: a key, or AWS's signature |
+| `key_header` | how it is shown the key, where that is not as the format says: `bearer`, `api-key`, `x-api-key` … |
+| `dialect` | a table: where it departs from the format that it speaks (`catalog/dialect.py`) |
 | `key_env` | variables that may hold the key |
 | `base_url_env`, `host_env` | variables that replace the address, or only its host and port |
 | `price_id` | its name in the price book; left out: what it charges is not known |
@@ -111,7 +114,19 @@ limit, parameters that it refuses) is a line in `src/komeet/catalog/profiles.tom
 """
 
 
-_FORMATS: Final = {"openai_chat": "Chat", "openai_responses": "Responses", "anthropic_messages": "Messages"}
+_FORMATS: Final = {
+    "openai_chat": "Chat",
+    "openai_responses": "Responses",
+    "anthropic_messages": "Messages",
+    "gemini": "Gemini",
+    "bedrock_converse": "Converse",
+    "cohere_chat": "Cohere",
+    "openai_embeddings": "embeddings",
+    "gemini_embeddings": "embeddings (Gemini)",
+    "cohere_embeddings": "embeddings (Cohere)",
+    "bedrock_embeddings": "embeddings (Bedrock)",
+    "openai_moderations": "moderations",
+}
 
 
 def page() -> str:

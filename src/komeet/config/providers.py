@@ -44,7 +44,8 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
                 _refuse_key_in_the_clear(provider)
                 found.append(provider)
             elif not row.embedded and row.key_env:
-                missing[row.name] = f"{' or '.join(row.key_env)} is not set"
+                lacks = f"{' or '.join(row.key_env)} is not set"
+                missing[row.name] = f"{lacks}, or AWS_REGION is not" if row.auth == "aws" else lacks
     else:
         for index, wanted in enumerate(config.providers):
             row = rows.get(wanted.name)

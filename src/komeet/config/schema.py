@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from komeet.core.secrets import Secret
+from komeet.providers.registry import FormatName
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-FormatName = Literal["openai_chat", "openai_responses", "anthropic_messages"]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
 

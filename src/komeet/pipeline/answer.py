@@ -10,6 +10,7 @@ from komeet.core.money import dollars
 from komeet.pipeline.bill import estimate_usage, price_usage
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
+from komeet.wire.framing import EVENT_STREAM
 from komeet.wire.way import HubTap
 
 _LARGEST_ANSWER = 128 << 20
@@ -40,9 +41,16 @@ def loss_header(losses: Sequence[Loss]) -> bytes:
     return ", ".join([*named, *more]).encode("ascii")
 
 
-def streams(answer: Answer) -> bool:
-    """Whether the provider says that its answer is a stream."""
-    return answer.headers.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+def streams(attempt: Attempt) -> bool:
+    """Whether the provider says that its answer is a stream of the format that it was asked in."""
+    assert attempt.answer is not None
+    said = attempt.answer.headers.get(b"content-type", b"").lower()
+    return said.startswith(attempt.known_way.target.stream_type)
+
+
+def _stream_type(call: Call) -> tuple[bytes, bytes]:
+    asked = call.known_envelope.stream_type
+    return _EVENTS if asked == EVENT_STREAM else (b"content-type", asked)
 
 
 async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
@@ -54,7 +62,7 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
     """
     envelope = call.known_envelope
     body = await answer.read(_LARGEST_ANSWER)
-    whole = attempt.known_way.whole(body, streamed=streams(answer))
+    whole = attempt.known_way.whole(body, streamed=streams(attempt))
     if isinstance(whole, KomeetError):
         attempt.refused = True
         raise whole
@@ -66,7 +74,7 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    kind = _EVENTS if envelope.stream else JSON
+    kind = _stream_type(call) if envelope.stream else JSON
     body = whole.render(attempt.usage)
     headers = [kind, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
@@ -91,7 +99,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     reply = call.reply
     reply.on_flow(answer.pause, answer.resume)
     call.status = 200
-    reply.begin(200, [_EVENTS, _NO_CACHE, *reply_headers(call, attempt)])
+    reply.begin(200, [_stream_type(call), _NO_CACHE, *reply_headers(call, attempt)])
     received: list[bytes] | None = [] if call.known_key.store_bodies else None
     attempt.received = received
 

@@ -2,8 +2,6 @@
 
 from typing import Protocol
 
-import msgspec
-
 from komeet.core.errors import InternalError, KomeetError
 from komeet.pipeline.answer import JSON
 from komeet.pipeline.call import Attempt, Call
@@ -20,13 +18,16 @@ _LARGEST_COUNT = 1 << 20
 class Counting(Caller, Protocol):
     """A format that has a call for counting tokens."""
 
-    @property
-    def count_path(self) -> str:
-        """Where providers take it, below their base URL."""
+    def count_path(self, model: str) -> str:
+        """Return where providers take it, below their base URL."""
         ...
 
     def render_count(self, envelope: Envelope, model: str) -> Edited:
         """Return the request for a provider of the same format."""
+        ...
+
+    def render_counted(self, tokens: int) -> bytes:
+        """Return the body of an answer."""
         ...
 
 
@@ -47,22 +48,22 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     candidate = call.candidates[0]
     provider, envelope = candidate.provider, call.known_envelope
     headers = [JSON, (b"x-request-id", call.id.encode()), (b"x-komeet-provider", provider.name.encode())]
-    name = choose_format(counting.name, provider.formats, candidate.profile.formats)
-    if name != counting.name or envelope.sealed:
+    name = choose_format(counting.name, counting.kind, provider.formats, candidate.profile.formats)
+    if name is None or name != counting.name or envelope.sealed:
         usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
-        body = msgspec.json.encode({"input_tokens": usage.input})
-        call.reply.whole(200, [*headers, (b"x-komeet-usage", b"estimated")], body)
+        call.reply.whole(200, [*headers, (b"x-komeet-usage", b"estimated")], counting.render_counted(usage.input))
         return
     attempt = Attempt(candidate, ports.clock)
     edited = counting.render_count(envelope, candidate.model)
     answer = await ports.fetcher.fetch(
         outgoing(
             provider,
-            path=counting.count_path,
+            wire=counting.name,
+            path=counting.count_path(candidate.model),
             body=edited.body,
-            stream=False,
             headers=edited.headers,
             key=edited.key,
+            at_ms=ports.clock.unix_ms(),
         ),
         attempt.mark_sent,
     )

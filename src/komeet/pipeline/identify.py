@@ -20,8 +20,8 @@ async def identify(headers: Mapping[bytes, bytes], keys: KeyStore, clock: Clock)
     token = presented(headers, PREFIX)
     if token is None:
         raise AuthError(
-            "No API key. Send one as `Authorization: Bearer sk-km-…` (or `x-api-key`); `komeet key create --name NAME`"
-            " makes one."
+            "No API key. Send one as `Authorization: Bearer sk-km-…` (or `x-api-key`, `x-goog-api-key`);"
+            " `komeet key create --name NAME` makes one."
         )
     if not token.startswith(PREFIX):
         raise AuthError(_UNKNOWN)

@@ -15,7 +15,7 @@ from komeet.ledger.port import Ledger
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
-from komeet.wire.format import Formats
+from komeet.wire.format import Targets
 
 
 class Spawner(Protocol):
@@ -85,7 +85,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     fetcher: Fetcher
     embedded: Embedded | None
     estimator: Estimator
-    formats: Formats
+    formats: Targets
     media: Media | None
     """None: nothing that a caller names is fetched."""
     tasks: Spawner

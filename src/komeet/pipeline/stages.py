@@ -6,11 +6,19 @@ whatever happens in an attempt, it is settled afterwards (`pipeline.settle`).
 
 import logging
 from base64 import b64encode
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 from komeet.canonical.extent import Extent
 from komeet.canonical.part import Inline
-from komeet.core.errors import BudgetExceeded, NotAllowed, UpstreamError, UpstreamRefused, UpstreamTimedOut
+from komeet.core.errors import (
+    BudgetExceeded,
+    ModelNotFound,
+    NotAllowed,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamTimedOut,
+)
 from komeet.core.http import Answer
 from komeet.core.money import Nano
 from komeet.ledger.port import Hold
@@ -19,14 +27,16 @@ from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_head
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.ports import Ports
-from komeet.providers.provider import outgoing
-from komeet.wire.format import Passed
+from komeet.providers.provider import JSON_TYPE, outgoing
+from komeet.wire.format import Kind, Passed, Where
 from komeet.wire.formats import choose_format
 from komeet.wire.way import Way
 
 _LEAST_OUTPUT = 16
 """Tokens: a budget that affords fewer is exhausted, rather than answered with a stump."""
 _LARGEST_REFUSAL = 1 << 20
+
+_OFFERS: Final[Mapping[Kind, str]] = {"generation": "chat", "embedding": "embeddings", "moderation": "moderations"}
 
 _log = logging.getLogger("komeet.pipeline")
 
@@ -38,7 +48,9 @@ async def identify(call: Call, ports: Ports) -> None:
 
 async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
     """Read what the caller asks for."""
-    call.envelope = call.format.parse_envelope(call.request.body, call.request.headers)
+    call.envelope = call.format.parse_envelope(
+        call.request.body, call.request.headers, Where(call.request.path, call.request.query)
+    )
 
 
 async def choose(call: Call, ports: Ports) -> None:
@@ -68,7 +80,14 @@ async def choose(call: Call, ports: Ports) -> None:
 async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Decide in which format the provider is asked; where it is another, read the request whole."""
     provider, profile = attempt.candidate.provider, attempt.candidate.profile
-    target = ports.formats[choose_format(call.format.name, provider.formats, profile.formats)]
+    name = choose_format(call.format.name, call.format.kind, provider.formats, profile.formats)
+    if name is None:
+        raise ModelNotFound(
+            f"{provider.name} offers no {_OFFERS[call.format.kind]} through this gateway: `{call.known_envelope.model}`"
+            " cannot answer this call.",
+            param="model",
+        )
+    target = ports.formats[name]
     attempt.way = Way(
         call.format,
         target,
@@ -187,11 +206,13 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     answer = attempt.answer = await ports.fetcher.fetch(
         outgoing(
             provider,
-            path=way.target.path,
+            wire=way.target.name,
+            path=way.target.path(attempt.candidate.model, stream=envelope.stream),
             body=edited.body,
-            stream=envelope.stream,
+            accept=way.target.stream_type if envelope.stream else JSON_TYPE,
             headers=edited.headers,
             key=edited.key,
+            at_ms=ports.clock.unix_ms(),
         ),
         attempt.mark_sent,
     )
@@ -239,7 +260,7 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
         call.reply.whole(passed.status, [JSON, *reply_headers(call, attempt)], body)
         return
     assert attempt.answer is not None
-    if call.known_envelope.stream and streams(attempt.answer):
+    if call.known_envelope.stream and streams(attempt):
         await answer_stream(call, attempt, attempt.answer, ports)
     else:
         await answer_whole(call, attempt, attempt.answer, ports)

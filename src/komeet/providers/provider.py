@@ -8,9 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from komeet import __version__
+from komeet.catalog.dialect import Dialect
 from komeet.core.http import Deadlines, Headers, Origin, Outgoing
 from komeet.core.secrets import Secret
 from komeet.providers.address import parse_base_url
+from komeet.providers.signing import Signing
+from komeet.wire.format import KeyHeader
 
 StreamUsage: TypeAlias = Literal["ask", "always", "never"]
 
@@ -45,8 +48,7 @@ _COMMON: Final = (
     (b"accept-encoding", b"identity"),
     (b"user-agent", f"komeet/{__version__}".encode()),
 )
-_WHOLE: Final = (*_COMMON, (b"accept", b"application/json"))
-_STREAM: Final = (*_COMMON, (b"accept", b"text/event-stream"))
+JSON_TYPE: Final = b"application/json"
 
 
 class Provider(Struct, frozen=True, kw_only=True):
@@ -79,6 +81,14 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Whether its model ids are `vendor/model`."""
     embedded: bool = False
     """Whether it is the process of the embedded model, whose address and key are made when it starts."""
+    under: Mapping[str, str] = {}
+    """By format: the path between `prefix` and the path of the format, where a provider keeps them apart."""
+    key_header: KeyHeader | None = None
+    """How it is shown the key, where it is not as its format says."""
+    dialect: Dialect = Dialect()
+    """Where it departs from the format that it speaks."""
+    signing: Signing | None = None
+    """How its calls are signed, where it is shown no key."""
 
     def at(self, origin: Origin, credential: Secret | None) -> "Provider":
         """Return the same provider at another address, with another key."""
@@ -102,6 +112,10 @@ def make(  # noqa: PLR0913 - a provider has that many properties
     rank: int = 30,
     prefixed: bool = False,
     embedded: bool = False,
+    under: Mapping[str, str] | None = None,
+    key_header: KeyHeader | None = None,
+    dialect: Dialect = Dialect(),  # noqa: B008 - frozen
+    signing: Signing | None = None,
 ) -> Provider:
     """Make a provider from plain values; the defaults are those of an unknown OpenAI-compatible address.
 
@@ -126,50 +140,65 @@ def make(  # noqa: PLR0913 - a provider has that many properties
         rank=rank,
         prefixed=prefixed,
         embedded=embedded,
+        under={name: _under(path) for name, path in (under or {}).items()},
+        key_header=key_header,
+        dialect=dialect,
+        signing=signing,
     )
 
 
 def outgoing(
     provider: Provider,
     *,
+    wire: str,
     path: str,
     body: bytes,
-    stream: bool,
+    at_ms: int,
+    accept: bytes = JSON_TYPE,
     headers: Headers = (),
-    key: Literal["bearer", "x-api-key"] = "bearer",
+    key: KeyHeader = "bearer",
 ) -> Outgoing:
     """Return the request that asks a provider.
 
     Args:
         provider: who is asked.
+        wire: the name of the format in which it is asked.
         path: the path of the wire format, such as `/chat/completions`; it follows the provider's own prefix.
         body: the request, as JSON.
-        stream: whether the answer is asked for as a stream.
+        at_ms: the time, in Unix milliseconds, for those who want it signed.
+        accept: the media type that is asked for.
         headers: further headers of this call, names in lower case; one that the provider sets itself is left out.
-        key: how the provider is shown the key.
+        key: how the format shows the key, unless the provider wants it otherwise.
     """
-    common = _STREAM if stream else _WHOLE
     own = {name for name, _ in provider.headers}
     further = [header for header in headers if header[0] not in own] if own else headers
-    every = (*common, *_shown(provider.credential, key), *provider.headers, *further)
-    return Outgoing(
+    shown = _shown(provider.credential, provider.key_header or key)
+    made = Outgoing(
         origin=provider.origin,
-        target=provider.prefix + path,
-        headers=every,
+        target=f"{provider.prefix}{provider.under.get(wire, '')}{path}",
+        headers=(*_COMMON, (b"accept", accept), *shown, *provider.headers, *further),
         body=body,
         deadlines=provider.deadlines,
     )
+    if provider.signing is None or provider.credential is not None:
+        return made
+    return replace(made, headers=(*made.headers, *provider.signing.sign(made, at_ms=at_ms)))
 
 
-def _shown(credential: Secret | None, key: Literal["bearer", "x-api-key"]) -> Headers:
+def _shown(credential: Secret | None, key: KeyHeader) -> Headers:
     if credential is None:
         return ()
     text = credential.reveal().encode("ascii")
     match key:
-        case "bearer":
+        case "bearer" | "sigv4":
             return ((b"authorization", b"Bearer " + text),)
-        case "x-api-key":
-            return ((b"x-api-key", text),)
+        case "x-api-key" | "x-goog-api-key" | "api-key":
+            return ((key.encode("ascii"), text),)
+
+
+def _under(path: str) -> str:
+    _, plain = parse_base_url(f"https://localhost{path}")
+    return plain
 
 
 def _checked(credential: Secret | None) -> Secret | None:

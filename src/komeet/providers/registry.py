@@ -2,18 +2,24 @@
 
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta, Struct
 
+from komeet.catalog.dialect import Dialect
 from komeet.core.http import Deadlines
 from komeet.core.secrets import Secret
 from komeet.providers.address import at_host, parse_base_url
 from komeet.providers.provider import Provider, StreamUsage, make
+from komeet.providers.signing import AwsCredentials, Signing, credentials_in, in_region, region_in, require
+from komeet.wire.format import KeyHeader
 
 Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
 FormatName: TypeAlias = Literal["openai_chat", "openai_responses", "anthropic_messages"]
+"""What providers may speak: the names of `wire.formats.FORMATS`."""
+_ANY_REGION: Final = "us-east-1"
+_SERVICE: Final = "bedrock"
 _Variable: TypeAlias = Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")]
 
 
@@ -25,7 +31,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: str
     formats: Annotated[tuple[FormatName, ...], Meta(min_length=1)]
     family: Name
-    auth: Literal["bearer", "optional"] = "bearer"
+    auth: Literal["bearer", "optional", "aws"] = "bearer"
     key_env: tuple[_Variable, ...]
     base_url_env: tuple[_Variable, ...] = ()
     host_env: tuple[_Variable, ...] = ()
@@ -37,6 +43,9 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     embedded: bool = False
     models: tuple[str, ...] | None = None
     headers: dict[str, str] = {}
+    under: dict[str, str] = {}
+    key_header: KeyHeader | None = None
+    dialect: Dialect = Dialect()
     docs: Annotated[str, Meta(pattern="^https://")]
 
 
@@ -65,6 +74,8 @@ def parse(text: bytes) -> dict[str, Row]:
             raise ValueError(f"{row.name}: there are two rows of this name")
         if row.price_id is not None and row.free:
             raise ValueError(f"{row.name}: a provider that is free has no price_id")
+        if not row.under.keys() <= set(row.formats):
+            raise ValueError(f"{row.name}: `under` names a format that is not among its formats")
         try:
             provider_of(row)
         except ValueError as error:
@@ -74,7 +85,13 @@ def parse(text: bytes) -> dict[str, Row]:
 
 
 def provider_of(
-    row: Row, *, base_url: str | None = None, credential: Secret | None = None, deadlines: Deadlines | None = None
+    row: Row,
+    *,
+    base_url: str | None = None,
+    credential: Secret | None = None,
+    deadlines: Deadlines | None = None,
+    region: str = _ANY_REGION,
+    signer: AwsCredentials | None = None,
 ) -> Provider:
     """Make a row concrete.
 
@@ -83,6 +100,8 @@ def provider_of(
         base_url: its address, where it is another one.
         credential: its key.
         deadlines: how long each phase of a call may take.
+        region: of AWS, for a row whose address names one.
+        signer: who signs its calls, where they are signed.
 
     Raises:
         ValueError: the address, the key or a header cannot be sent; the message does not hold the key.
@@ -90,7 +109,7 @@ def provider_of(
     return make(
         name=row.name,
         title=row.title,
-        base_url=base_url or row.base_url,
+        base_url=in_region(base_url or row.base_url, region),
         formats=row.formats,
         family=row.family,
         credential=credential,
@@ -103,6 +122,10 @@ def provider_of(
         rank=row.rank,
         prefixed=row.prefixed,
         embedded=row.embedded,
+        under=row.under,
+        key_header=row.key_header,
+        dialect=row.dialect,
+        signing=None if signer is None else Signing(credentials=signer, service=_SERVICE, region=region),
     )
 
 
@@ -137,10 +160,23 @@ def found_in(row: Row, environment: Mapping[str, str]) -> Provider | None:
     """
     credential = key_in(row, environment)
     base_url = base_url_in(row, environment)
+    if row.auth == "aws":
+        return _signed(row, environment, credential)
     if row.embedded or (credential is None and base_url is None):
         return None
     provider = provider_of(row, base_url=base_url, credential=credential)
-    published, _ = parse_base_url(row.base_url)
+    published = provider_of(row).origin
     if provider.price_id is not None and provider.origin != published:
         return msgspec.structs.replace(provider, price_id=None)
     return provider
+
+
+def _signed(row: Row, environment: Mapping[str, str], credential: Secret | None) -> Provider | None:
+    """Return a provider of AWS if there is a region, and a key of its own or credentials that sign."""
+    region = region_in(environment)
+    signer = None if credential is not None else credentials_in(environment)
+    if region is None or (credential is None and signer is None):
+        return None
+    if signer is not None:
+        require()
+    return provider_of(row, credential=credential, region=region, signer=signer)

@@ -1,13 +1,13 @@
 """What a wire format does for the pipeline, which knows no format by name.
 
-A format has two roles. As the caller's it reads requests and writes answers and errors; as the provider's it writes
-requests and reads answers and refusals. Where both sides of a call speak the same one, the identity path is taken
-(`edit`, then `tap` or `read_whole`): bytes go through as they came. Otherwise, and where the identity path is switched
+A format has two roles. As the caller's (`Caller`) it reads requests and writes answers and errors; as the provider's
+(`Target`) it writes requests and reads answers and refusals. Where both sides of a call speak the same one, the
+identity path is taken (`Passing`): bytes go through as they came. Otherwise, and where the identity path is switched
 off, a call goes through the neutral model (`wire.way`).
 """
 
 from collections.abc import Mapping
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 from msgspec import Raw, Struct
 
@@ -21,9 +21,24 @@ from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire import sse
+from komeet.wire.framing import EVENT_STREAM, Framing
 
-KeyHeader: TypeAlias = Literal["bearer", "x-api-key"]
-"""How a provider is shown our operator's key."""
+KeyHeader: TypeAlias = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "sigv4"]
+"""How a provider is shown our operator's key: in a header, or by a signature of AWS (`sigv4`)."""
+
+Kind: TypeAlias = Literal["generation", "embedding", "moderation"]
+"""What a call is for: a format is of one kind, and a provider may have formats of several."""
+
+
+class Where(Struct, frozen=True):
+    """The address of a request; some formats name the model in it."""
+
+    path: str = ""
+    """Percent-encoding left as it came."""
+    query: bytes = b""
+
+
+NOWHERE: Final = Where()
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -52,6 +67,8 @@ class Envelope(Struct, frozen=True, kw_only=True):
     """Headers of the request that mean something to a provider of the same format, names in lower case."""
     sealed: bool = False
     """Whether it carries what another format sealed (`wire.seal`), which a provider of this one must not see."""
+    stream_type: bytes = EVENT_STREAM
+    """The media type of the stream that the caller asks for; one of another type is never forwarded as it came."""
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -188,7 +205,10 @@ class Caller(Protocol):
     @property
     def name(self) -> str: ...
 
-    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
+    @property
+    def kind(self) -> Kind: ...
+
+    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes], where: Where = NOWHERE) -> Envelope:
         """Check and read the top level of a request.
 
         Raises:
@@ -233,12 +253,28 @@ class Caller(Protocol):
         ...
 
 
-class Format(Caller, Protocol):
-    """A format in both roles."""
+class Target(Protocol):
+    """A format in the provider's role."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kind(self) -> Kind: ...
+
+    @property
+    def passing(self) -> "Passing | None":
+        """The identity path of the format; None: no caller speaks it."""
+        ...
 
     @property
     def fetches_files(self) -> bool:
         """Whether its providers fetch documents by URL."""
+        ...
+
+    @property
+    def fetches_images(self) -> bool:
+        """Whether its providers fetch pictures by URL."""
         ...
 
     @property
@@ -247,22 +283,12 @@ class Format(Caller, Protocol):
         ...
 
     @property
-    def path(self) -> str:
-        """Where providers take it, below their base URL."""
+    def stream_type(self) -> bytes:
+        """The media type of its streams."""
         ...
 
-    def edit(
-        self, envelope: Envelope, *, model: str, profile: Profile, output_limit: int | None, ask_usage: bool
-    ) -> Edited:
-        """Return the request for a provider of the same format.
-
-        Args:
-            envelope: the caller's request.
-            model: what the provider calls the model.
-            profile: what the model takes.
-            output_limit: tokens; set only where the caller set no limit.
-            ask_usage: whether the stream is asked to report usage.
-        """
+    def path(self, model: str, *, stream: bool) -> str:
+        """Return where providers take a call for `model`, below their base URL: a path, and a query if it has one."""
         ...
 
     def render_request(self, request: Request, profile: Profile, *, ask_usage: bool) -> Edited:
@@ -279,24 +305,16 @@ class Format(Caller, Protocol):
         """
         ...
 
-    def tap(self, *, include_usage: bool) -> Tap:
-        """Return a tap for one stream; `include_usage`: whether the caller asked for usage."""
-        ...
-
-    def read_whole(self, body: bytes) -> Whole | UpstreamError:
-        """Read a whole answer for metering; an error that came with a success status is returned.
-
-        Raises:
-            Garbled: the bytes are not an answer.
-        """
-        ...
-
     def parse_response(self, body: bytes) -> Response:
         """Return a whole answer in the neutral model.
 
         Raises:
             UpstreamError: it is an error, or not an answer.
         """
+        ...
+
+    def framing(self) -> Framing:
+        """Return what cuts one stream into messages."""
         ...
 
     def stream_parser(self) -> StreamParser:
@@ -314,5 +332,39 @@ class Format(Caller, Protocol):
         ...
 
 
-Formats: TypeAlias = Mapping[str, Format]
-"""Every format, by name."""
+class Passing(Protocol):
+    """The identity path of a format: requests are edited, answers go out as they came and are read on the way."""
+
+    def edit(
+        self, envelope: Envelope, *, model: str, profile: Profile, output_limit: int | None, ask_usage: bool
+    ) -> Edited:
+        """Return the request for a provider of the same format.
+
+        Args:
+            envelope: the caller's request.
+            model: what the provider calls the model.
+            profile: what the model takes.
+            output_limit: tokens; set only where the caller set no limit.
+            ask_usage: whether the stream is asked to report usage.
+        """
+        ...
+
+    def tap(self, *, include_usage: bool) -> Tap:
+        """Return a tap for one stream; `include_usage`: whether the caller asked for usage."""
+        ...
+
+    def read_whole(self, body: bytes) -> Whole | UpstreamError:
+        """Read a whole answer for metering; an error that came with a success status is returned.
+
+        Raises:
+            Garbled: the bytes are not an answer.
+        """
+        ...
+
+
+class Format(Caller, Target, Passing, Protocol):
+    """A format in both roles."""
+
+
+Targets: TypeAlias = Mapping[str, Target]
+"""Every format that providers speak, by name."""

@@ -1,26 +1,36 @@
 """Every wire format, in one list."""
 
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from komeet.wire.anthropic_messages.format import FORMAT as ANTHROPIC_MESSAGES
-from komeet.wire.format import Formats
+from komeet.wire.format import Format, Kind, Targets
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
 from komeet.wire.openai_responses.format import FORMAT as OPENAI_RESPONSES
 
-FORMATS: Final[Formats] = MappingProxyType(
+BOTH_ROLES: Final[Mapping[str, Format]] = MappingProxyType(
     {each.name: each for each in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)}
 )
-"""By name, both roles."""
+"""What callers and providers may speak, by name."""
+
+FORMATS: Final[Targets] = MappingProxyType({**BOTH_ROLES})
+"""What providers may speak, by name."""
 
 
-def choose_format(caller: str, spoken: tuple[str, ...], taken: tuple[str, ...]) -> str:
+def choose_format(caller: str, kind: Kind, spoken: tuple[str, ...], taken: tuple[str, ...]) -> str | None:
     """Return the format that a provider is asked in: the caller's own where it may be, else the first.
+
+    None where the provider has nothing of the kind.
 
     Args:
         caller: the caller's format.
+        kind: what the call is for; formats of other kinds do not count.
         spoken: what the provider speaks, the preferred one first.
         taken: what the model is offered in; empty: all of these.
     """
-    possible = [name for name in spoken if not taken or name in taken] or list(spoken)
-    return caller if caller in possible else possible[0]
+    alike = [name for name in spoken if FORMATS[name].kind == kind]
+    possible = [name for name in alike if name in taken] or alike
+    if caller in possible:
+        return caller
+    return possible[0] if possible else None

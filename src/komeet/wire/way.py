@@ -22,16 +22,28 @@ from komeet.canonical.event import (
 )
 from komeet.canonical.fold import fold
 from komeet.canonical.loss import Loss
-from komeet.canonical.part import File, Inline, Part, Reasoning, Refusal, Text, ToolCall, Url
+from komeet.canonical.part import File, Image, Inline, Part, Reasoning, Refusal, Text, ToolCall, ToolResult, Url
 from komeet.canonical.request import Request
 from komeet.canonical.response import Response
 from komeet.canonical.unfold import unfold
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import Garbled, Unrepresentable, UpstreamError, WireError
-from komeet.wire.format import Asked, Caller, Edited, Envelope, Format, StreamParser, StreamRenderer, Tap, Whole
+from komeet.wire.format import (
+    Asked,
+    Caller,
+    Edited,
+    Envelope,
+    Passing,
+    StreamParser,
+    StreamRenderer,
+    Tap,
+    Target,
+    Whole,
+)
+from komeet.wire.framing import EVENT_STREAM, Framing
 from komeet.wire.restore import Restorer
-from komeet.wire.sse import Splitter, fields
+from komeet.wire.sse import Event as Said
 
 
 class Answered(Protocol):
@@ -71,12 +83,12 @@ class Way:
         WireError: 400, the request has to be understood whole, and cannot be.
     """
 
-    __slots__ = ("_asked", "_caller", "_strict", "envelope", "identity", "target")
+    __slots__ = ("_asked", "_caller", "_passing", "_strict", "envelope", "target")
 
     def __init__(
         self,
         caller: Caller,
-        target: Format,
+        target: Target,
         envelope: Envelope,
         *,
         id: str,  # noqa: A002 - the field is called that everywhere
@@ -88,10 +100,15 @@ class Way:
         self.target = target
         self.envelope = envelope
         self._strict = strict
-        self.identity = pass_through and caller.name == target.name and not envelope.sealed
-        """Whether bytes go through as they came."""
-        request = Request(model=envelope.model, turns=()) if self.identity else caller.parse_request(envelope)
+        like = caller.name == target.name and envelope.stream_type == EVENT_STREAM
+        self._passing: Passing | None = target.passing if like and pass_through and not envelope.sealed else None
+        request = caller.parse_request(envelope) if self._passing is None else Request(model=envelope.model, turns=())
         self._asked = Asked(envelope=envelope, request=request, id=id, created=created)
+
+    @property
+    def identity(self) -> bool:
+        """Whether bytes go through as they came."""
+        return self._passing is not None
 
     def request(self, *, model: str, profile: Profile, output_limit: int | None, ask_usage: bool) -> Edited:
         """Return the request as the provider gets it.
@@ -106,8 +123,8 @@ class Way:
             Unrepresentable: 422, content that the target cannot carry; under the strict policy, anything.
             WireError: 400, it asks for what the model cannot do.
         """
-        if self.identity:
-            edited = self.target.edit(
+        if self._passing is not None:
+            edited = self._passing.edit(
                 self.envelope, model=model, profile=profile, output_limit=output_limit, ask_usage=ask_usage
             )
         else:
@@ -125,11 +142,11 @@ class Way:
         return 1 if self.identity else self.target.least_output
 
     def urls(self) -> tuple[str, ...]:
-        """Return the addresses of documents that providers of the target format do not fetch themselves."""
-        if self.target.fetches_files:
-            return ()
-        files = [part for turn in self._asked.request.turns for part in turn.parts if isinstance(part, File)]
-        return tuple({part.source.url: None for part in files if isinstance(part.source, Url)})
+        """Return the addresses of documents and pictures that providers of the target do not fetch themselves."""
+        parts = [part for turn in self._asked.request.turns for part in _inside(turn.parts)]
+        fetched = [part for part in parts if isinstance(part, File) and not self.target.fetches_files]
+        seen = [part for part in parts if isinstance(part, Image) and not self.target.fetches_images]
+        return tuple({part.source.url: None for part in (*fetched, *seen) if isinstance(part.source, Url)})
 
     def inline(self, url: str, fetched: Inline) -> None:
         """Put what was fetched in the place of its address."""
@@ -139,9 +156,10 @@ class Way:
 
     def tap(self) -> Tap:
         """Return what a stream is fed to."""
-        if self.identity:
-            return self.target.tap(include_usage=self.envelope.include_usage)
-        return HubTap(self.target.stream_parser(), self._caller.stream_renderer(self._asked), self._restorer())
+        if self._passing is not None:
+            return self._passing.tap(include_usage=self.envelope.include_usage)
+        renderer = self._caller.stream_renderer(self._asked)
+        return HubTap(self.target.framing(), self.target.stream_parser(), renderer, self._restorer())
 
     def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError:
         """Read an answer that came whole, or a stream for a caller that asked for a whole answer.
@@ -152,8 +170,8 @@ class Way:
             Garbled: the bytes are not an answer of the provider's format.
             UpstreamError: the stream broke off, or carries an error.
         """
-        if self.identity and not streamed and not self.envelope.stream:
-            whole = self.target.read_whole(body)
+        if self._passing is not None and not streamed and not self.envelope.stream:
+            whole = self._passing.read_whole(body)
             return whole if isinstance(whole, UpstreamError) else _AsItCame(whole, body)
         try:
             response = fold(self._streamed(body)) if streamed else self.target.parse_response(body)
@@ -164,11 +182,9 @@ class Way:
         return _Translated(self._caller, self._known(), response, self._restorer())
 
     def _streamed(self, stream: bytes) -> Iterable[Event]:
-        parser, splitter = self.target.stream_parser(), Splitter()
-        for block in [*splitter.feed(stream), splitter.rest()]:
-            said = fields(block)
-            if said is not None:
-                yield from parser.feed(said)
+        parser, framing = self.target.stream_parser(), self.target.framing()
+        for said in [*framing.feed(stream), *framing.rest()]:
+            yield from parser.feed(said)
         yield from parser.end()
 
     def _restorer(self) -> Restorer:
@@ -184,16 +200,30 @@ class Way:
         return self._asked
 
 
+def _inside(parts: tuple[Part, ...]) -> Iterable[Part]:
+    """Yield the parts, and those inside of what tools answered."""
+    for part in parts:
+        if isinstance(part, ToolResult):
+            yield from part.parts
+        else:
+            yield part
+
+
 def _inlined(parts: tuple[Part, ...], url: str, fetched: Inline) -> tuple[Part, ...]:
-    name = url.partition("?")[0].rpartition("/")[2]
-    return tuple(
-        [
-            replace(part, source=fetched, filename=part.filename or name)
-            if isinstance(part, File) and part.source == Url(url)
-            else part
-            for part in parts
-        ]
-    )
+    return tuple([_filled(part, url, fetched) for part in parts])
+
+
+def _filled(part: Part, url: str, fetched: Inline) -> Part:
+    match part:
+        case File(source=Url(url=named)) if named == url:
+            name = url.partition("?")[0].rpartition("/")[2]
+            return replace(part, source=fetched, filename=part.filename or name)
+        case Image(source=Url(url=named)) if named == url:
+            return replace(part, source=fetched)
+        case ToolResult(parts=parts):
+            return replace(part, parts=_inlined(parts, url, fetched))
+        case _:
+            return part
 
 
 def _refused(loss: Loss) -> Unrepresentable:
@@ -280,11 +310,11 @@ class HubTap:
     """Translates a stream event by event, and meters it on the way."""
 
     __slots__ = (
+        "_framing",
         "_parser",
         "_pieces",
         "_renderer",
         "_restorer",
-        "_splitter",
         "_unmetered",
         "done",
         "error",
@@ -294,11 +324,11 @@ class HubTap:
         "usage",
     )
 
-    def __init__(self, parser: StreamParser, renderer: StreamRenderer, restorer: Restorer) -> None:
+    def __init__(self, framing: Framing, parser: StreamParser, renderer: StreamRenderer, restorer: Restorer) -> None:
+        self._framing = framing
         self._parser = parser
         self._renderer = renderer
         self._restorer = None if restorer.idle else restorer
-        self._splitter = Splitter()
         self._pieces: list[str] = []
         self._unmetered = False
         self.usage: Usage | None = None
@@ -310,7 +340,7 @@ class HubTap:
 
     def feed(self, data: bytes) -> bytes:
         """Return what the caller is told; raises Garbled where the bytes are not a stream of the provider's format."""
-        return b"".join([self._block(block) for block in self._splitter.feed(data)])
+        return b"".join([self._said(said) for said in self._framing.feed(data)])
 
     def estimated(self, usage: Usage) -> None:
         """Take a count of ours, where the provider gave none: the caller's format asks for one."""
@@ -323,7 +353,7 @@ class HubTap:
         out = b""
         if self.error is None:
             try:
-                out = self._block(self._splitter.rest())
+                out = b"".join([self._said(said) for said in self._framing.rest()])
             except Garbled:
                 out = b""
         if self.error is not None:
@@ -344,9 +374,8 @@ class HubTap:
         if self._unmetered:
             self.usage = None  # it was reported before what was written last: it is not the usage of that
 
-    def _block(self, block: bytes) -> bytes:
-        said = fields(block)
-        if said is None or self.error is not None:
+    def _said(self, said: Said) -> bytes:
+        if self.error is not None:
             return b""
         return b"".join([self._told(event) for event in self._parser.feed(said)])
 

@@ -7,7 +7,7 @@ from msgspec import Struct
 CHAT: Final = "openai_chat"
 RESPONSES: Final = "openai_responses"
 MESSAGES: Final = "anthropic_messages"
-FORMATS: Final = (CHAT, RESPONSES, MESSAGES)
+BOTH_ROLES: Final = (CHAT, RESPONSES, MESSAGES)
 
 _SCHEMA: Final = {
     "type": "object",
@@ -53,7 +53,7 @@ def _user(chat: list[Any] | None, responses: list[Any] | None, messages: list[An
 
 
 def _everywhere(**fields: Any) -> dict[str, dict[str, Any]]:
-    return {name: dict(fields) for name in FORMATS}
+    return {name: dict(fields) for name in BOTH_ROLES}
 
 
 _FUNCTION: Final = {"name": "get_weather", "description": "Tells the weather.", "parameters": _SCHEMA}

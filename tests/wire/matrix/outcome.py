@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator
 
 from msgspec import Struct
-from tests.wire.matrix.cases import CHAPTERS, FORMATS, Case, base
+from tests.wire.matrix.cases import BOTH_ROLES, CHAPTERS, Case, base
 
 from komeet.catalog.profile import Profile
 from komeet.core.errors import WireError
-from komeet.wire.formats import FORMATS as WIRES
+from komeet.wire.formats import BOTH_ROLES as WIRES
 from komeet.wire.way import Way
 
 
@@ -39,5 +39,5 @@ def every() -> Iterator[tuple[Case, str, str]]:
     for cases in CHAPTERS.values():
         for case in cases:
             for caller in case.said:
-                for target in FORMATS:
+                for target in BOTH_ROLES:
                     yield case, caller, target

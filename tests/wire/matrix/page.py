@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tests.wire.matrix.cases import CHAPTERS, CHAT, FORMATS, MESSAGES, RESPONSES, Case
+from tests.wire.matrix.cases import BOTH_ROLES, CHAPTERS, CHAT, MESSAGES, RESPONSES, Case
 from tests.wire.matrix.outcome import outcome
 
 NAMES: Final = {CHAT: "Chat", RESPONSES: "Responses", MESSAGES: "Messages"}
@@ -28,7 +28,7 @@ in the same way. Chat → Messages reads: the caller speaks Chat, the provider M
 
 def page() -> str:
     """Return the page."""
-    pairs = [(caller, target) for caller in FORMATS for target in FORMATS]
+    pairs = [(caller, target) for caller in BOTH_ROLES for target in BOTH_ROLES]
     lines = [HEAD]
     for chapter, cases in CHAPTERS.items():
         lines.append(f"## {chapter}\n")

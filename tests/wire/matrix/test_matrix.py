@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from tests.wire.matrix.cases import FORMATS, Case
+from tests.wire.matrix.cases import BOTH_ROLES, Case
 from tests.wire.matrix.outcome import every, outcome
 from tests.wire.matrix.page import page
 
@@ -41,7 +41,7 @@ def test_nothing_is_lost_between_like_and_like() -> None:
         if caller == name and (found := outcome(case, caller, name)) and (found.losses or found.refused)
     ]
     assert lossy == []
-    assert {caller for _, caller, _ in ALL} == set(FORMATS)
+    assert {caller for _, caller, _ in ALL} == set(BOTH_ROLES)
 
 
 def test_the_page_says_what_the_tests_find() -> None:

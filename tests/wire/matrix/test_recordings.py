@@ -22,7 +22,7 @@ from komeet.canonical.unfold import unfold
 from komeet.catalog.profile import Profile
 from komeet.core.errors import UpstreamError, WireError
 from komeet.wire.format import Asked, Envelope
-from komeet.wire.formats import FORMATS
+from komeet.wire.formats import BOTH_ROLES
 from komeet.wire.restore import Restorer
 from komeet.wire.sse import Splitter, fields
 
@@ -43,14 +43,14 @@ ASKED: Final = tuple(each for each in ALL if bytes(each.request) != b"null")
 
 
 def _others(recording: Recording) -> list[str]:
-    return [name for name in FORMATS if name != format_of(recording)]
+    return [name for name in BOTH_ROLES if name != format_of(recording)]
 
 
 def envelope_of(recording: Recording) -> Envelope:
     body: dict[str, Any] = json.loads(bytes(recording.request))
     for name in ("previous_response_id", "conversation", "background", "store"):
         body.pop(name, None)  # what is kept at the provider is not for this gateway
-    return FORMATS[format_of(recording)].parse_envelope(json.dumps(body).encode(), {})
+    return BOTH_ROLES[format_of(recording)].parse_envelope(json.dumps(body).encode(), {})
 
 
 def _texts(parts: Sequence[Part]) -> Iterator[str]:
@@ -141,7 +141,7 @@ def test_what_is_refused_is_counted_by_its_reason() -> None:
 
 
 def _crossed(recording: Recording, target: str) -> tuple[Request, Request] | Refused:
-    wire, other = FORMATS[format_of(recording)], FORMATS[target]
+    wire, other = BOTH_ROLES[format_of(recording)], BOTH_ROLES[target]
     envelope = envelope_of(recording)
     try:
         request = wire.parse_request(envelope)
@@ -188,7 +188,7 @@ def _letters(told: list[Any], kind: str) -> Counter[str]:
 
 
 def _stream(recording_format: str, stream: bytes) -> list[Event]:
-    parser, splitter = FORMATS[recording_format].stream_parser(), Splitter()
+    parser, splitter = BOTH_ROLES[recording_format].stream_parser(), Splitter()
     blocks = [*splitter.feed(stream), splitter.rest()]
     said = [event for block in blocks if (event := fields(block)) is not None]
     return [event for one in said for event in parser.feed(one)] + list(parser.end())
@@ -198,7 +198,7 @@ def _answer(recording: Recording) -> Response | None:
     try:
         if recording.streamed:
             return fold(_stream(format_of(recording), recording.body))
-        return FORMATS[format_of(recording)].parse_response(recording.body)
+        return BOTH_ROLES[format_of(recording)].parse_response(recording.body)
     except UpstreamError:
         return None
 
@@ -238,7 +238,7 @@ def test_an_answer_says_the_same_in_the_other_formats(recording: Recording) -> N
     if response is None or response.usage is None or len(response.candidates) != 1:
         pytest.skip("the recording is an error, has no usage, or several candidates")
     for target in _others(recording):
-        wire = FORMATS[target]
+        wire = BOTH_ROLES[target]
         for streaming in (False, True):
             request = Request(model="m", turns=())
             envelope = Envelope(fields={}, size=0, model="m", stream=streaming, include_usage=True)

@@ -19,7 +19,7 @@ from tests.wire.matrix.test_recordings import ASKED, envelope_of, format_of
 from komeet.catalog.profiles import load
 from komeet.core.errors import WireError
 from komeet.wire.format import Envelope
-from komeet.wire.formats import FORMATS
+from komeet.wire.formats import BOTH_ROLES
 
 STEADY: Final = os.environ.get("KOMEET_STEADY", "")
 DOCUMENT: Final = os.environ.get("KOMEET_OPENAPI", "")
@@ -89,11 +89,11 @@ def test_each_recorded_request_is_on_the_specification(fake: None, target: str) 
     for recording in ASKED:
         if format_of(recording) == target:
             continue
-        wire = FORMATS[format_of(recording)]
+        wire = BOTH_ROLES[format_of(recording)]
         envelope: Envelope = envelope_of(recording)
         request = msgspec.structs.replace(wire.parse_request(envelope), model="gpt-5.2")
         try:
-            edited = FORMATS[target].render_request(request, profile, ask_usage=False)
+            edited = BOTH_ROLES[target].render_request(request, profile, ask_usage=False)
         except WireError:
             continue
         if b'"input_audio"' in edited.body and target == "openai_responses":

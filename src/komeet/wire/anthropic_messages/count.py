@@ -9,7 +9,7 @@ from msgspec import Raw
 from komeet.wire.anthropic_messages.edit import sent_headers
 from komeet.wire.anthropic_messages.envelope import parse_envelope
 from komeet.wire.anthropic_messages.format import AnthropicMessages
-from komeet.wire.format import Edited, Envelope
+from komeet.wire.format import NOWHERE, Edited, Envelope, Where
 from komeet.wire.json import encode_object, parse_object
 
 _ONLY_FOR_ANSWERS: Final = frozenset(
@@ -22,9 +22,20 @@ class MessagesCounting(AnthropicMessages):
 
     __slots__ = ()
 
-    count_path: str = "/messages/count_tokens"
+    def count_path(self, model: str) -> str:  # noqa: ARG002 - one for all
+        """Return where providers take it."""
+        return "/messages/count_tokens"
 
-    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
+    def render_counted(self, tokens: int) -> bytes:
+        """Return the body of an answer."""
+        return msgspec.json.encode({"input_tokens": tokens})
+
+    def parse_envelope(
+        self,
+        body: bytes,
+        headers: Mapping[bytes, bytes],
+        where: Where = NOWHERE,  # noqa: ARG002 - not needed
+    ) -> Envelope:
         """Read a request, which needs no `max_tokens` here.
 
         Raises:

@@ -22,7 +22,8 @@ from komeet.wire.anthropic_messages.stream import StreamParser
 from komeet.wire.anthropic_messages.tap import MessagesTap
 from komeet.wire.anthropic_messages.whole import MessagesWhole, read_whole
 from komeet.wire.extent import measure_request
-from komeet.wire.format import Asked, Edited, Envelope, Format, Passed
+from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
+from komeet.wire.framing import EVENT_STREAM, EventStream
 from komeet.wire.prompt import request_text
 
 
@@ -32,11 +33,28 @@ class AnthropicMessages:
     __slots__ = ()
 
     name: str = ORIGIN
-    path: str = "/messages"
+    kind: Kind = "generation"
+    stream_type: bytes = EVENT_STREAM
     least_output: int = 1
     fetches_files: bool = True
+    fetches_images: bool = True
 
-    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:
+    @property
+    def passing(self) -> Passing:
+        return self
+
+    def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
+        return "/messages"
+
+    def framing(self) -> EventStream:
+        return EventStream()
+
+    def parse_envelope(
+        self,
+        body: bytes,
+        headers: Mapping[bytes, bytes],
+        where: Where = NOWHERE,  # noqa: ARG002 - not needed
+    ) -> Envelope:
         return parse_envelope(body, headers)
 
     def parse_request(self, envelope: Envelope) -> Request:

@@ -9,7 +9,8 @@ from komeet.canonical.response import Response
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
-from komeet.wire.format import Asked, Edited, Envelope, Format, Passed
+from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
+from komeet.wire.framing import EVENT_STREAM, EventStream
 from komeet.wire.openai_chat.edit import edit
 from komeet.wire.openai_chat.envelope import parse_envelope
 from komeet.wire.openai_chat.errors import (
@@ -37,11 +38,28 @@ class OpenAIChat:
     __slots__ = ()
 
     name: str = "openai_chat"
-    path: str = "/chat/completions"
+    kind: Kind = "generation"
+    stream_type: bytes = EVENT_STREAM
     least_output: int = 1
     fetches_files: bool = False
+    fetches_images: bool = True
 
-    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none is read
+    @property
+    def passing(self) -> Passing:
+        return self
+
+    def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
+        return "/chat/completions"
+
+    def framing(self) -> EventStream:
+        return EventStream()
+
+    def parse_envelope(
+        self,
+        body: bytes,
+        headers: Mapping[bytes, bytes],  # noqa: ARG002 - none matters
+        where: Where = NOWHERE,  # noqa: ARG002 - it names nothing
+    ) -> Envelope:
         return parse_envelope(body)
 
     def parse_request(self, envelope: Envelope) -> Request:

@@ -10,7 +10,7 @@ from komeet.core.errors import KomeetError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
 from komeet.wire.extent import measure_request
-from komeet.wire.format import Asked, Caller, Envelope, Passed
+from komeet.wire.format import NOWHERE, Asked, Caller, Envelope, Kind, Passed, Where
 from komeet.wire.openai_completions.envelope import parse_envelope
 from komeet.wire.openai_completions.errors import render_stream_error
 from komeet.wire.openai_completions.members import ORIGIN
@@ -26,8 +26,14 @@ class OpenAICompletions:
     __slots__ = ()
 
     name: str = ORIGIN
+    kind: Kind = "generation"
 
-    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none matters
+    def parse_envelope(
+        self,
+        body: bytes,
+        headers: Mapping[bytes, bytes],  # noqa: ARG002 - none matters
+        where: Where = NOWHERE,  # noqa: ARG002 - it names nothing
+    ) -> Envelope:
         return parse_envelope(body)
 
     def parse_request(self, envelope: Envelope) -> Request:

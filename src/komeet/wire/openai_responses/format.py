@@ -11,7 +11,8 @@ from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
 from komeet.wire.extent import measure_request
-from komeet.wire.format import Asked, Edited, Envelope, Format, Passed
+from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
+from komeet.wire.framing import EVENT_STREAM, EventStream
 from komeet.wire.openai_responses.edit import edit
 from komeet.wire.openai_responses.envelope import parse_envelope
 from komeet.wire.openai_responses.errors import render_error, render_stream_error
@@ -33,11 +34,28 @@ class OpenAIResponses:
     __slots__ = ()
 
     name: str = ORIGIN
-    path: str = "/responses"
+    kind: Kind = "generation"
+    stream_type: bytes = EVENT_STREAM
     least_output: int = LEAST_OUTPUT
     fetches_files: bool = True
+    fetches_images: bool = True
 
-    def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes]) -> Envelope:  # noqa: ARG002 - none matters
+    @property
+    def passing(self) -> Passing:
+        return self
+
+    def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
+        return "/responses"
+
+    def framing(self) -> EventStream:
+        return EventStream()
+
+    def parse_envelope(
+        self,
+        body: bytes,
+        headers: Mapping[bytes, bytes],  # noqa: ARG002 - none matters
+        where: Where = NOWHERE,  # noqa: ARG002 - it names nothing
+    ) -> Envelope:
         return parse_envelope(body)
 
     def parse_request(self, envelope: Envelope) -> Request:
