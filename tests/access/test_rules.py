@@ -3,7 +3,8 @@
 import pytest
 
 from komeet.access.keys import Key, digest, mint
-from komeet.access.rules import bearer, from_this_machine
+from komeet.access.rules import bearer, from_this_machine, presented, with_key_in_header
+from komeet.core.http import HttpRequest
 from komeet.core.money import Nano
 
 
@@ -83,3 +84,36 @@ def test_a_passed_on_connection_is_not_from_this_machine(field: bytes) -> None:
 def test_a_web_page_whose_name_leads_here_is_not_this_machine(host: bytes) -> None:
     assert not from_this_machine("127.0.0.1", {b"host": host})
     assert not from_this_machine("127.0.0.1", {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "shown"),
+    [
+        ({b"x-goog-api-key": b"sk-km-g"}, "sk-km-g"),
+        ({b"x-goog-api-key": b"AIza", b"authorization": b"Bearer sk-km-b"}, "sk-km-b"),
+        ({b"x-goog-api-key": b"sk-km-g", b"x-api-key": b"sk-km-a"}, "sk-km-a"),
+        ({b"x-api-key": b"sk-ant", b"x-goog-api-key": b"AIza"}, "sk-ant"),
+        ({b"x-goog-api-key": b" "}, None),
+    ],
+)
+def test_of_several_keys_the_one_of_ours_is_taken(headers: dict[bytes, bytes], shown: str | None) -> None:
+    assert presented(headers, "sk-km-") == shown
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "key", "rest"),
+    [
+        (b"key=sk-km-x&alt=sse", {}, b"sk-km-x", b"alt=sse"),
+        (b"alt=sse", {}, None, b"alt=sse"),
+        (b"key=", {}, None, b""),
+        (b"key=sk-km-x", {b"x-goog-api-key": b"sk-km-y"}, b"sk-km-y", b""),
+        (b"key=%73k-km-x", {}, b"sk-km-x", b""),
+    ],
+)
+def test_a_key_in_an_address_is_moved_where_nothing_logs_it(
+    query: bytes, headers: dict[bytes, bytes], key: bytes | None, rest: bytes
+) -> None:
+    request = HttpRequest(method="POST", path="/", query=query, headers=headers, arrived=0.0)
+    moved = with_key_in_header(request)
+    assert moved.headers.get(b"x-goog-api-key") == key
+    assert moved.query == rest

@@ -33,6 +33,8 @@ EXPECTED: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("POST", "/v1/messages/count_tokens"): SHUT | {"valid": 400},
     ("GET", "/v1/models"): SHUT | {"valid": 200},
     ("GET", "/v1/models/"): SHUT | {"valid": 200},
+    ("GET", "/v1beta/models"): SHUT | {"valid": 200},
+    ("GET", "/v1beta/models/"): SHUT | {"valid": 200},
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): SHUT | {"valid": 200},

@@ -3,8 +3,12 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from msgspec.structs import replace
 
 from komeet.core.hosts import is_loopback, is_this_machine
+from komeet.core.http import HttpRequest
 
 
 class Access(StrEnum):
@@ -38,6 +42,22 @@ def from_this_machine(peer: str, headers: Mapping[bytes, bytes]) -> bool:
 def _name(host: str) -> str:
     """Return a `host` field without its port and brackets."""
     return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def with_key_in_header(request: HttpRequest) -> HttpRequest:
+    """Return `request` with the key of its query (`?key=`, as Google's APIs take it) moved to a header.
+
+    Nothing behind this sees the key in an address. A key that a header shows already is left as it is.
+    """
+    if b"key=" not in request.query:
+        return request
+    members = parse_qsl(request.query, keep_blank_values=True)
+    key = next((value for name, value in members if name == b"key"), b"")
+    rest = urlencode([(name, value) for name, value in members if name != b"key"]).encode("ascii")
+    headers = dict(request.headers)
+    if key.strip():
+        headers.setdefault(b"x-goog-api-key", key.strip())
+    return replace(request, query=rest, headers=headers)
 
 
 _NAMED: Final = (b"x-api-key", b"x-goog-api-key")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from komeet.access.rules import with_key_in_header
 from komeet.api.model_shapes import Shape, choose_shape
 from komeet.core.errors import ModelNotFound
 from komeet.core.http import HttpRequest, Reply
@@ -27,6 +28,7 @@ class Models:
 
     async def list(self, request: HttpRequest, reply: Reply) -> None:
         """Answer with every model that the key may use."""
+        request = with_key_in_header(request)
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
         listing = self._ports.directory.listing()
         if listing is not self._listing or len(self._bodies) >= _KEPT_LISTS:
@@ -40,6 +42,7 @@ class Models:
 
     async def retrieve(self, request: HttpRequest, reply: Reply) -> None:
         """Answer with one model; any name that a call may use, also one that the list leaves out."""
+        request = with_key_in_header(request)
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
         name = unquote(request.path.removeprefix(PATH + "/").removeprefix(GEMINI_PATH + "/"))
         candidate = self._ports.directory.resolve(name)

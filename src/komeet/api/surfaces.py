@@ -20,6 +20,8 @@ def routes(
         messages.CountTokens(ports).route,
         Route(method="GET", path=models.PATH, access=Access.KEY, handler=catalog.list),
         Route(method="GET", path=models.PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),
+        Route(method="GET", path=models.GEMINI_PATH, access=Access.KEY, handler=catalog.list),
+        Route(method="GET", path=models.GEMINI_PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),
         Route(method="GET", path="/healthz", access=Access.PUBLIC, handler=operations.healthz),
         Route(method="GET", path="/readyz", access=Access.PUBLIC, handler=operations.readyz),
         Route(method="GET", path="/metrics", access=Access.OPERATOR, handler=operations.metrics),
