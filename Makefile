@@ -37,6 +37,7 @@ docs: sync-dev ## write the pages that are made from the code
 	@$(RUN) python -m komeet.cli.reference > docs/cli.md
 	@$(RUN) python -m komeet.cli.provider_reference > docs/providers.md
 	@$(RUN) python -m tests.wire.matrix.page > docs/translation.md
+	@$(RUN) python -m tests.wire.dialects.page > docs/dialects.md
 
 # The steps of `check`; each runs alone too.
 

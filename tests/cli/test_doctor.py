@@ -46,7 +46,11 @@ def test_every_provider_that_is_missing_is_named_with_its_variables(komeet: Kome
 def test_the_first_variable_of_a_provider_configures_it(row: registry.Row) -> None:
     variable, *_ = module.variables(row)
     value = "http://127.0.0.1:1/v1" if variable in (*row.base_url_env, *row.host_env) else CANARY
-    assert registry.found_in(row, {variable: value}) is not None
+    region = {"AWS_REGION": "eu-west-1"} if row.auth == "aws" else {}
+    address = {} if row.placed else {(*row.base_url_env, *row.host_env)[0]: "https://ours.example/v1"}
+    assert registry.found_in(row, {variable: value} | region | address) is not None
+    for needed in (region, address):
+        assert not needed or registry.found_in(row, {variable: value}) is None
 
 
 def test_a_provider_of_the_environment_is_there_and_its_key_is_not_shown(komeet: Komeet) -> None:

@@ -242,3 +242,17 @@ def test_no_recorded_call_to_openai_used_more_than_its_bytes_allow(book: Book) -
             assert answer["usage"]["prompt_tokens"] <= most
             seen += 1
     assert seen > 100
+
+
+def test_the_input_limit_holds_for_each_of_several_inputs() -> None:
+    profile, price = Profile(input_limit=8192, template_tokens=0), FREE
+    assert most_input(Extent(bytes=100_000), profile, price) == 8192
+    assert most_input(Extent(bytes=100_000, inputs=3), profile, price) == 3 * 8192
+    assert most_input(Extent(bytes=100_000, inputs=2048), profile, price) == 100_000
+
+
+def test_a_call_that_generates_nothing_is_bounded_by_its_input() -> None:
+    price = ModelPrice(
+        version="test", steps=(Step(above=0, rates=Rates(input=PerMillion(10**6), output=PerMillion(10**9))),)
+    )
+    assert upper_bound(Extent(bytes=1000), Profile(template_tokens=0), price, 0) == 1000

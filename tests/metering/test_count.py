@@ -34,6 +34,7 @@ def test_half_a_character_is_counted_as_something() -> None:
 def test_an_estimate_counts_both_sides_and_the_chat_format() -> None:
     assert COUNTER.estimate("hello world", "hello") == Usage(input=2 + 6, output=1)
     assert COUNTER.estimate("hello world", "hello", messages=3) == Usage(input=2 + 12, output=1)
+    assert COUNTER.estimate("hello world", "", messages=0) == Usage(input=2)
 
 
 def test_an_unknown_encoding_is_named() -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from komeet.access.keys import Key
 from komeet.catalog import profiles
 from komeet.catalog.compile import compile_book
+from komeet.catalog.dialect import Dialect
 from komeet.catalog.price import FREE, ModelPrice, price_from_dollars
 from komeet.core.clock import ManualClock
 from komeet.core.errors import ModelNotFound
@@ -31,6 +32,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     price_id: str | None = None
     free: bool = False
     rank: int = 30
+    dialect: Dialect = Dialect()
 
 
 class Row(Struct, frozen=True):

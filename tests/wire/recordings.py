@@ -1,6 +1,7 @@
 """Real traffic of providers, found by KOMEET_RECORDINGS; tests that read it are skipped visibly without it."""
 
 import os
+from base64 import b64decode
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,8 @@ class Recording(Struct):
     request: Raw = Raw(b"null")
     response: Raw = Raw(b"null")
     headers: dict[str, str] = {}
+    encoding: str = ""
+    """`base64`, where the answer is bytes."""
     name: str = ""
     """The file, and the line in it."""
 
@@ -29,8 +32,10 @@ class Recording(Struct):
 
     @property
     def body(self) -> bytes:
-        """The answer as it came: text of a stream, or JSON."""
+        """The answer as it came: text or bytes of a stream, or JSON."""
         raw = bytes(self.response)
+        if self.encoding == "base64":
+            return b64decode(msgspec.json.decode(raw, type=str))
         return msgspec.json.decode(raw, type=str).encode() if raw.startswith(b'"') else raw
 
     @property

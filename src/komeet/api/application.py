@@ -10,8 +10,8 @@ from komeet.core.http import Headers, HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.pipeline.identify import identify
 from komeet.pipeline.ports import Ports
-from komeet.wire.format import Caller
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
+from komeet.wire.ways import AnyCaller
 
 _log = logging.getLogger("komeet.api")
 
@@ -25,7 +25,7 @@ class Application:
 
     async def handle(self, request: HttpRequest, reply: Reply) -> None:
         """Answer one request; every error becomes an answer."""
-        wire: Caller = OPENAI_CHAT
+        wire: AnyCaller = OPENAI_CHAT
         try:
             route = self.table.find(request)
             wire = route.format
@@ -42,13 +42,13 @@ class Application:
         if route.access is Access.OPERATOR and not from_this_machine(request.peer, request.headers):
             await identify(request.headers, self._ports.keys, self._ports.clock)
 
-    def _refuse(self, error: KomeetError, reply: Reply, wire: Caller) -> None:
+    def _refuse(self, error: KomeetError, reply: Reply, wire: AnyCaller) -> None:
         if reply.started:
             reply.abort()
             return
         reply.whole(*self.refusal(error, wire))
 
-    def refusal(self, error: KomeetError, wire: Caller = OPENAI_CHAT) -> tuple[int, Headers, bytes]:
+    def refusal(self, error: KomeetError, wire: AnyCaller = OPENAI_CHAT) -> tuple[int, Headers, bytes]:
         """Return the answer to a request that never became a call."""
         status, headers, body = wire.render_error(error)
         return status, [*headers, (b"x-request-id", new_id("req_", self._ports.clock).encode())], body

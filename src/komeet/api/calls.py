@@ -6,13 +6,13 @@ from komeet.core.http import HttpRequest, Reply
 from komeet.pipeline.call import Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.run import run
-from komeet.wire.format import Caller
+from komeet.wire.ways import AnyCaller
 
 
 class Surface:
     """A path at which callers of one format make calls."""
 
-    def __init__(self, path: str, wire: Caller, ports: Ports) -> None:
+    def __init__(self, path: str, wire: AnyCaller, ports: Ports) -> None:
         self._path = path
         self._format = wire
         self._ports = ports

@@ -7,8 +7,8 @@ from msgspec import Struct
 from komeet.access.rules import Access
 from komeet.core.errors import MethodNotAllowed, UnknownPath
 from komeet.core.http import HttpRequest, Reply
-from komeet.wire.format import Caller
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
+from komeet.wire.ways import AnyCaller
 
 Handler = Callable[[HttpRequest, Reply], Awaitable[None]]
 
@@ -23,7 +23,7 @@ class Route(Struct, frozen=True, kw_only=True):
     handler: Handler
     rest: bool = False
     """Whether anything may follow the path."""
-    format: Caller = OPENAI_CHAT
+    format: AnyCaller = OPENAI_CHAT
     """The format that errors are said in."""
 
 

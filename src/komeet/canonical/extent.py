@@ -16,6 +16,8 @@ class Extent(Struct, frozen=True, kw_only=True):
     """Whether it asks for tools that the provider runs and charges on top of tokens."""
     candidates: int = 1
     """Answers asked for (`n`)."""
+    inputs: int = 1
+    """Texts that are read each for itself: the model's input limit holds for each of them."""
     output_limit: int | None = None
     """Most output tokens of one answer, reasoning included; None: the caller set none."""
     service_tier: str | None = None

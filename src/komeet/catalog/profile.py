@@ -1,9 +1,11 @@
 """What a model takes and how: facts about a model family, as data."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
+
+from komeet.catalog.dialect import Dialect
 
 DEFAULT_ENCODING: Final = "o200k_base"
 
@@ -37,6 +39,10 @@ class Structured(StrEnum):
     """By a tool that it must call."""
 
 
+CachePlace: TypeAlias = Literal["tools", "system", "messages"]
+"""A part of a prompt that may end in a mark for the prompt cache."""
+
+
 class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model family. The defaults are what an unknown OpenAI-compatible model is treated as: nothing is changed."""
 
@@ -67,6 +73,15 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether Chat Completions takes earlier reasoning back (`reasoning_content`)."""
     cache_breakpoints: bool = False
     """Whether it takes marks for its prompt cache in OpenAI's formats (`prompt_cache_breakpoint`)."""
+    cache_points: tuple[CachePlace, ...] = ()
+    """Where Bedrock takes marks for its prompt cache (`cachePoint`)."""
+    cache_hour: bool = False
+    """Whether Bedrock keeps what is so marked for an hour, if asked to."""
+    effort_member: str | None = None
+    """Where Bedrock is told the effort, in `additionalModelRequestFields`: a member, or `object.member`, with
+    `type: enabled` beside it. None: as `thinking` says."""
+    top_k_member: str | None = None
+    """Where Bedrock is told `top_k`, likewise; None: the model does not take it."""
     accepts: tuple[str, ...] = ()
     """The only members of a Chat Completions request that it is sent; others are left out. Empty: all."""
     refuses: tuple[str, ...] = ()
@@ -79,6 +94,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most tokens that the provider adds to a prompt (chat template, tool instructions) beyond one for each byte."""
     encoding: str = DEFAULT_ENCODING
     """The tokenizer that counts for it where the provider does not."""
+    dialect: Dialect = Dialect()
+    """How its provider departs from the format: from the provider's row, not from `profiles.toml`."""
 
     def refuses_sampling(self, effort: str | None, model: str) -> str | None:
         """Return why the model would refuse sampling parameters, or None where it takes them."""

@@ -93,10 +93,10 @@ docs = "https://docs.example.com"
 | `base_url` | where its API starts; the format's paths (`/chat/completions`) follow |
 | `formats` | the wire formats that it speaks there, the preferred one first |
 | `family` | whose lines of `catalog/profiles.toml` say what its models take; who understands its opaque parts |
-| `under` | by format: the path between the address and the format's paths, where they differ (`{openai_chat = "/openai"}`) |
+| `under` | by format: the path between the address and the format's own (`{openai_chat = "/openai"}`) |
 | `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one; `aws`: a key, or AWS's signature |
 | `key_header` | how it is shown the key, where that is not as the format says: `bearer`, `api-key`, `x-api-key` … |
-| `dialect` | a table: where it departs from the format that it speaks (`catalog/dialect.py`) |
+| `dialect` | a table: where it departs from the format that it speaks ([Dialects](dialects.md)) |
 | `key_env` | variables that may hold the key |
 | `base_url_env`, `host_env` | variables that replace the address, or only its host and port |
 | `price_id` | its name in the price book; left out: what it charges is not known |

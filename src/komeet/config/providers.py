@@ -7,14 +7,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from komeet.config.load import ConfigError
-from komeet.config.schema import Config
+from komeet.config.schema import Aws, Config
 from komeet.config.schema import Provider as Wanted
 from komeet.core.hosts import is_this_machine
 from komeet.core.http import Deadlines
 from komeet.core.secrets import Secret
 from komeet.providers import registry
 from komeet.providers.provider import Provider, make
-from komeet.providers.registry import Row
+from komeet.providers.registry import ANY_REGION, Row
+from komeet.providers.signing import AwsCredentials, checked, checked_region, credentials_in, region_in, require
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -44,8 +45,7 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
                 _refuse_key_in_the_clear(provider)
                 found.append(provider)
             elif not row.embedded and row.key_env:
-                lacks = f"{' or '.join(row.key_env)} is not set"
-                missing[row.name] = f"{lacks}, or AWS_REGION is not" if row.auth == "aws" else lacks
+                missing[row.name] = registry.lacking(row)
     else:
         for index, wanted in enumerate(config.providers):
             row = rows.get(wanted.name)
@@ -95,7 +95,17 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
         if row.auth == "bearer" and credential is None:
             raise ConfigError(f".api_key: {wanted.name} needs a key; give one, or set {' or '.join(row.key_env)}")
         base_url = wanted.base_url or registry.base_url_in(row, environment)
-        made = registry.provider_of(row, base_url=base_url, credential=credential, deadlines=deadlines)
+        if base_url is None and not row.placed:
+            raise ConfigError(
+                f".base_url: every customer of {wanted.name} has an address of their own; give it here, or in"
+                f" {' or '.join((*row.base_url_env, *row.host_env))}"
+            )
+        region, signer = ANY_REGION, None
+        if row.auth == "aws":
+            region, signer = _aws(wanted, environment, credential)
+        made = registry.provider_of(
+            row, base_url=base_url, credential=credential, deadlines=deadlines, region=region, signer=signer
+        )
     headers = make(name=made.name, base_url="https://localhost", headers=wanted.headers).headers
     return replace(
         made,
@@ -106,6 +116,40 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
         losses=wanted.losses,
         price_id=wanted.prices_of or made.price_id,
     )
+
+
+def _aws(
+    wanted: Wanted, environment: Mapping[str, str], credential: Secret | None
+) -> tuple[str, AwsCredentials | None]:
+    """Return the region, and who signs where there is no key; raises ConfigError with the rest of the path."""
+    aws = wanted.aws or Aws()
+    try:
+        region = region_in(environment) if aws.region is None else checked_region(aws.region)
+    except ValueError as error:
+        raise ConfigError(f".aws.region: {error}") from None
+    if region is None:
+        raise ConfigError(f".aws.region: {wanted.name} is asked in a region; give one, or set AWS_REGION")
+    if credential is not None:
+        return region, None
+    try:
+        signer = _signer(aws, environment)
+        require()
+    except ValueError as error:
+        raise ConfigError(f".aws: {error}") from None
+    return region, signer
+
+
+def _signer(aws: Aws, environment: Mapping[str, str]) -> AwsCredentials:
+    if aws.access_key_id is None and aws.secret_access_key is None:
+        found = credentials_in(environment)
+        if found is None:
+            raise ValueError(
+                "no credentials; give `access_key_id` and `secret_access_key`, or a Bedrock API key as `api_key`"
+            )
+        return found
+    if not aws.access_key_id or not aws.secret_access_key:
+        raise ValueError("`access_key_id` and `secret_access_key` go together")
+    return checked(aws.access_key_id, aws.secret_access_key, aws.session_token or None)
 
 
 def _credential(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> Secret | None:

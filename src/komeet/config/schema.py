@@ -35,6 +35,22 @@ class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     total: Annotated[Seconds, Meta(description="The whole call.")] = 3600.0
 
 
+class Aws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose calls to Bedrock they are, and in which region. What is left out comes from AWS's own variables."""
+
+    access_key_id: Annotated[
+        str | None, Meta(description="The id of a static key, or of a session's. Default: `AWS_ACCESS_KEY_ID`.")
+    ] = None
+    secret_access_key: Annotated[
+        Secret | None, Meta(description="The key itself: `${AWS_SECRET_ACCESS_KEY}`. Default: that variable.")
+    ] = None
+    session_token: Annotated[
+        Secret | None,
+        Meta(description="Only with a session's key. Default, without `access_key_id`: `AWS_SESSION_TOKEN`."),
+    ] = None
+    region: Annotated[str | None, Meta(description="Default: `AWS_REGION`, then `AWS_DEFAULT_REGION`.")] = None
+
+
 class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A provider: a row of the registry by its name, or an address of your own."""
 
@@ -50,6 +66,10 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="Its key: `${OPENAI_API_KEY}`. Without it: the registry's environment variable."),
     ] = None
     api_key_file: Annotated[str | None, Meta(description="A file that holds the key instead.")] = None
+    aws: Annotated[
+        Aws | None,
+        Meta(description="For `bedrock`: who signs its calls, and its region. Not needed where it has an `api_key`."),
+    ] = None
     allow_http: Annotated[
         bool, Meta(description="Allow http to another machine: keys and prompts go in the clear.")
     ] = False

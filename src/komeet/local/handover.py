@@ -21,6 +21,18 @@ class Orders(Struct, frozen=True, kw_only=True):
         return f"Orders(weights={self.weights!r}, model={self.model!r}, key=***)"
 
 
+class EmbeddingOrders(Struct, frozen=True, kw_only=True):
+    """The same for the process of the embedded embeddings."""
+
+    key: str
+    weights: str
+    tokenizer: str
+    model: str
+
+    def __repr__(self) -> str:
+        return f"EmbeddingOrders(weights={self.weights!r}, model={self.model!r}, key=***)"
+
+
 class Ready(Struct, frozen=True):
     """The only line of its standard output: it answers from now on."""
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import msgspec
 
-from komeet.local.handover import Orders, Ready
+from komeet.local.handover import EmbeddingOrders, Orders, Ready
 
 _TAIL = 4096
 _LONGEST_ANSWER = 4096
@@ -101,7 +101,7 @@ class Child(asyncio.SubprocessProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    def give(self, orders: Orders) -> None:
+    def give(self, orders: Orders | EmbeddingOrders) -> None:
         """Hand over its orders."""
         assert self._transport is not None
         stdin = cast("asyncio.WriteTransport", self._transport.get_pipe_transport(0))
@@ -123,14 +123,14 @@ def environment(ours: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in ours.items() if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)}
 
 
-async def launch(orders: Orders) -> Child:
-    """Start the process with its orders; raises OSError where the system refuses one more.
+async def launch(orders: Orders | EmbeddingOrders, module: str = "komeet.local.child") -> Child:
+    """Start the process that `module` is, with its orders; raises OSError where the system refuses one more.
 
     It gets a session of its own, so that Ctrl-C at the terminal reaches the supervisor alone.
     """
     _, child = await asyncio.get_running_loop().subprocess_exec(
         Child,
-        *(sys.executable, "-P", "-m", "komeet.local.child"),
+        *(sys.executable, "-P", "-m", module),
         env=environment(os.environ),
         start_new_session=True,
     )

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from komeet.core.clock import Clock
 from komeet.core.errors import UpstreamBusy
@@ -110,6 +110,9 @@ class EmbeddedModel:
         self._tried = asyncio.Event()
         self._ended = asyncio.Event()
 
+    title: ClassVar[str] = "The embedded model"
+    """What messages call it."""
+
     @property
     def state(self) -> State:
         """Where it stands, without looking: it changes as soon as the process ends."""
@@ -173,7 +176,7 @@ class EmbeddedModel:
         if self._child is not None:
             self._child.terminate(signal.SIGKILL)
         if not await _within(GRACE, self._ended):
-            _LOG.error("the embedded model's process does not end; it will when Komeet has")
+            _LOG.error("%s: the process does not end; it will when Komeet has", self.title)
 
     def _installed(self) -> Path | None:
         """Return the weights, or None and leave the state at `unavailable`."""
@@ -186,15 +189,15 @@ class EmbeddedModel:
     def _refusal(self) -> UpstreamBusy:
         match self._state:
             case State.UNAVAILABLE:
-                message = self._problem or "The embedded model is not installed."
+                message = self._problem or f"{self.title} is not installed."
                 return UpstreamBusy(message, upstream_status=503)
             case State.STOPPED:
-                return UpstreamBusy("The embedded model was stopped: Komeet is shutting down.", upstream_status=503)
+                return UpstreamBusy(f"{self.title} was stopped: Komeet is shutting down.", upstream_status=503)
             case _:
                 # A start takes about a second; those who come back then find it, or the next refusal.
                 wait = max(1, math.ceil(self._next_try - self._clock.monotonic() + 1))
                 return UpstreamBusy(
-                    f"The embedded model is being started again, and nothing was sent to it. Try again in {wait} s.",
+                    f"{self.title} is being started again, and nothing was sent to it. Try again in {wait} s.",
                     upstream_status=503,
                     retry_after=float(wait),
                 )
@@ -211,7 +214,7 @@ class EmbeddedModel:
                 self._restarts += 1
                 self._next_try = self._clock.monotonic() + pause
                 self._tried.set()
-                _LOG.warning("the embedded model stopped: %s; starting it again in %.1f s", self._problem, pause)
+                _LOG.warning("%s stopped: %s; starting it again in %.1f s", self.title, self._problem, pause)
                 if await _within(pause, self._closing):
                     break
                 weights = self._installed()
@@ -226,7 +229,7 @@ class EmbeddedModel:
         key = secrets.token_urlsafe(32)
         began = self._clock.monotonic()
         try:
-            child = await launch(self._orders(weights, key))
+            child = await self._launch(weights, key)
         except OSError as error:
             self._problem = f"it could not be started: {error}"
             return 0.0
@@ -237,7 +240,7 @@ class EmbeddedModel:
             async with asyncio.timeout(self._start_within):
                 port = await child.answering()
             ready = self._clock.monotonic()
-            _LOG.info("the embedded model answers (process %d, started in %.1f s)", child.pid, ready - began)
+            _LOG.info("%s answers (process %d, started in %.1f s)", self.title, child.pid, ready - began)
             self._address = Origin("http", "127.0.0.1", port), Secret(key)
             self._state = State.READY
             self._tried.set()
@@ -253,8 +256,8 @@ class EmbeddedModel:
             await child.kill()
         return 0.0
 
-    def _orders(self, weights: Path, key: str) -> Orders:
-        return Orders(
+    async def _launch(self, weights: Path, key: str) -> Child:
+        orders = Orders(
             key=key,
             weights=str(weights),
             model=self._release.model,
@@ -262,6 +265,7 @@ class EmbeddedModel:
             context=self._context,
             slots=self._slots,
         )
+        return await launch(orders)
 
 
 async def _within(seconds: float, event: asyncio.Event) -> bool:

@@ -69,7 +69,8 @@ def affordable_output(extent: Extent, profile: Profile, price: ModelPrice, amoun
 
 def most_input(extent: Extent, profile: Profile, price: ModelPrice) -> int | None:
     """Return the most input tokens that a call can have, or None where that is not known."""
-    limit = profile.input_limit or profile.context_window or price.context_window
+    each = profile.input_limit or profile.context_window or price.context_window
+    limit = None if each is None else each * extent.inputs
     if extent.media > 0 or extent.external:
         return limit
     tokens = extent.bytes + profile.template_tokens

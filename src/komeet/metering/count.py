@@ -37,9 +37,9 @@ class TokenCounter:
         return self._tokens((text,), encoding)[0]
 
     def estimate(self, prompt: str, output: str, *, encoding: str = DEFAULT_ENCODING, messages: int = 1) -> Usage:
-        """Return the usage of a call from its texts; `messages` is how many the prompt was made of."""
+        """Return the usage of a call from its texts; `messages` is how many the prompt was made of, 0: no chat."""
         sent, received = self._tokens((prompt, output), encoding)
-        return Usage(input=sent + _PER_MESSAGE * (messages + 1), output=received)
+        return Usage(input=sent + (_PER_MESSAGE * (messages + 1) if messages else 0), output=received)
 
     def _tokens(self, texts: tuple[str, ...], encoding: str) -> list[int]:
         if self._count is None:

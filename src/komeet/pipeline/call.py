@@ -10,8 +10,8 @@ from komeet.core.ids import new_id
 from komeet.core.money import Nano
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
-from komeet.wire.format import Caller, Envelope, Passed, Tap
-from komeet.wire.way import Way
+from komeet.wire.format import Envelope, Passed, Tap
+from komeet.wire.ways import AnyCaller, WayLike
 
 REFUSED = "upstream_refused"
 """What is noted of a call that the provider refused as the caller's own mistake, in words that were passed on."""
@@ -38,7 +38,7 @@ class Call:
         "usage_refused_by",
     )
 
-    def __init__(self, request: HttpRequest, reply: Reply, wire: Caller, surface: str, clock: Clock) -> None:
+    def __init__(self, request: HttpRequest, reply: Reply, wire: AnyCaller, surface: str, clock: Clock) -> None:
         self.id = new_id("req_", clock)
         self.request = request
         self.reply = reply
@@ -106,7 +106,7 @@ class Attempt:
     def __init__(self, candidate: Candidate[Provider], clock: Clock) -> None:
         self.id = new_id("att_", clock)
         self.candidate = candidate
-        self.way: Way | None = None
+        self.way: WayLike | None = None
         """How it is translated."""
         self.held: Nano | None = None
         """The amount on hold; None: nothing is."""
@@ -143,7 +143,7 @@ class Attempt:
         """The error that the provider sent inside its stream."""
 
     @property
-    def known_way(self) -> Way:
+    def known_way(self) -> WayLike:
         """How it is translated; only after `translate`."""
         assert self.way is not None
         return self.way

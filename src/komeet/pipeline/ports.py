@@ -15,7 +15,7 @@ from komeet.ledger.port import Ledger
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
-from komeet.wire.format import Targets
+from komeet.wire.ways import Targets
 
 
 class Spawner(Protocol):

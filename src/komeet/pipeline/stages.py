@@ -30,7 +30,7 @@ from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
 from komeet.wire.format import Kind, Passed, Where
 from komeet.wire.formats import choose_format
-from komeet.wire.way import Way
+from komeet.wire.ways import way_between
 
 _LEAST_OUTPUT = 16
 """Tokens: a budget that affords fewer is exhausted, rather than answered with a stump."""
@@ -88,13 +88,13 @@ async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
             param="model",
         )
     target = ports.formats[name]
-    attempt.way = Way(
+    attempt.way = way_between(
         call.format,
         target,
         call.known_envelope,
         id=call.id.removeprefix("req_"),
         created=call.arrived_at // 1000,
-        pass_through=ports.policy.pass_through,
+        pass_through=ports.policy.pass_through and name not in profile.dialect.translated,
         strict=(provider.losses or ports.policy.losses) == "refuse",
     )
 

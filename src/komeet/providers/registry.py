@@ -16,9 +16,12 @@ from komeet.providers.signing import AwsCredentials, Signing, credentials_in, in
 from komeet.wire.format import KeyHeader
 
 Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
-FormatName: TypeAlias = Literal["openai_chat", "openai_responses", "anthropic_messages"]
+FormatName: TypeAlias = Literal[
+    "openai_chat", "openai_responses", "anthropic_messages", "gemini", "bedrock_converse", "cohere_chat"
+]
 """What providers may speak: the names of `wire.formats.FORMATS`."""
-_ANY_REGION: Final = "us-east-1"
+ANY_REGION: Final = "us-east-1"
+"""Where the address of a row is made up that is in no region, or in none that matters."""
 _SERVICE: Final = "bedrock"
 _Variable: TypeAlias = Annotated[str, Meta(pattern="^[A-Z][A-Z0-9_]*$")]
 
@@ -47,6 +50,11 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_header: KeyHeader | None = None
     dialect: Dialect = Dialect()
     docs: Annotated[str, Meta(pattern="^https://")]
+
+    @property
+    def placed(self) -> bool:
+        """Whether it has an address of its own, and not one for each of its customers."""
+        return not parse_base_url(in_region(self.base_url, ANY_REGION))[0].host.endswith(".invalid")
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,7 +98,7 @@ def provider_of(
     base_url: str | None = None,
     credential: Secret | None = None,
     deadlines: Deadlines | None = None,
-    region: str = _ANY_REGION,
+    region: str = ANY_REGION,
     signer: AwsCredentials | None = None,
 ) -> Provider:
     """Make a row concrete.
@@ -160,15 +168,27 @@ def found_in(row: Row, environment: Mapping[str, str]) -> Provider | None:
     """
     credential = key_in(row, environment)
     base_url = base_url_in(row, environment)
+    if base_url is None and not row.placed:
+        return None
     if row.auth == "aws":
         return _signed(row, environment, credential)
     if row.embedded or (credential is None and base_url is None):
         return None
     provider = provider_of(row, base_url=base_url, credential=credential)
-    published = provider_of(row).origin
-    if provider.price_id is not None and provider.origin != published:
+    moved = row.placed and provider.origin != provider_of(row).origin
+    if provider.price_id is not None and moved:
         return msgspec.structs.replace(provider, price_id=None)
     return provider
+
+
+def lacking(row: Row) -> str:
+    """Return what the environment has to say before a provider that it does not configure is there."""
+    key = f"{' or '.join(row.key_env)} is not set"
+    if row.auth == "aws":
+        return f"{key}, or AWS_REGION is not"
+    if not row.placed:
+        return f"{key}, or {' or '.join((*row.base_url_env, *row.host_env))} is not"
+    return key
 
 
 def _signed(row: Row, environment: Mapping[str, str], credential: Secret | None) -> Provider | None:

@@ -6,7 +6,9 @@ from fnmatch import fnmatchcase
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from komeet.catalog.dialect import Dialect
 from komeet.catalog.price import FREE, ModelPrice
 from komeet.catalog.profile import Profile
 from komeet.core.clock import Clock
@@ -38,6 +40,9 @@ class Offering(Protocol):
 
     @property
     def rank(self) -> int: ...
+
+    @property
+    def dialect(self) -> Dialect: ...
 
 
 P = TypeVar("P", bound=Offering)
@@ -203,7 +208,7 @@ class Directory(Generic[P]):
             provider=provider,
             model=model,
             names=self._names(provider, model),
-            profile=self._profiles.find(provider.family, model),
+            profile=replace(self._profiles.find(provider.family, model), dialect=provider.dialect),
             price=self._price(provider, model),
         )
 

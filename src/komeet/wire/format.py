@@ -54,6 +54,8 @@ class Envelope(Struct, frozen=True, kw_only=True):
     """Whether the caller wants the stream to report usage."""
     candidates: int = 1
     """Answers asked for."""
+    inputs: int = 1
+    """Texts that are read each for itself: a model's input limit holds for each of them."""
     output_limit: int | None = None
     """Most output tokens of one answer; None: the caller set none."""
     effort: str | None = None
@@ -364,7 +366,3 @@ class Passing(Protocol):
 
 class Format(Caller, Target, Passing, Protocol):
     """A format in both roles."""
-
-
-Targets: TypeAlias = Mapping[str, Target]
-"""Every format that providers speak, by name."""

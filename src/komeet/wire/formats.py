@@ -5,16 +5,21 @@ from types import MappingProxyType
 from typing import Final
 
 from komeet.wire.anthropic_messages.format import FORMAT as ANTHROPIC_MESSAGES
-from komeet.wire.format import Format, Kind, Targets
+from komeet.wire.bedrock_converse.format import FORMAT as BEDROCK_CONVERSE
+from komeet.wire.cohere_chat.format import FORMAT as COHERE_CHAT
+from komeet.wire.format import Format, Kind
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
 from komeet.wire.openai_responses.format import FORMAT as OPENAI_RESPONSES
+from komeet.wire.ways import Targets
 
 BOTH_ROLES: Final[Mapping[str, Format]] = MappingProxyType(
     {each.name: each for each in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)}
 )
 """What callers and providers may speak, by name."""
 
-FORMATS: Final[Targets] = MappingProxyType({**BOTH_ROLES})
+FORMATS: Final[Targets] = MappingProxyType(
+    {**BOTH_ROLES, **{each.name: each for each in (BEDROCK_CONVERSE, COHERE_CHAT)}}
+)
 """What providers may speak, by name."""
 
 

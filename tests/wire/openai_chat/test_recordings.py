@@ -1,13 +1,14 @@
 """Real traffic of Chat Completions providers (KOMEET_RECORDINGS; skipped without it)."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from random import Random
-from typing import Final, TypeAlias
+from typing import Final
 
 import msgspec
 import pytest
 from tests.wire.openai_chat.asked import streamed, whole
+from tests.wire.openai_chat.normal import Json, counts, members, rows, same_answer, same_id, same_request
 from tests.wire.recordings import Recording, each_of, load, needs_recordings
 
 from komeet.canonical.event import Event
@@ -29,8 +30,6 @@ from komeet.wire.openai_chat.stream import StreamParser
 from komeet.wire.openai_chat.tap import ChatTap
 from komeet.wire.openai_chat.whole import ChatWhole, read_whole
 from komeet.wire.sse import Splitter, fields
-
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | float | None"
 
 UNREPORTED: Final = {
     "cloudflare:0": "answers JSON mode without usage",
@@ -74,96 +73,6 @@ def test_every_recording_is_looked_at() -> None:
     assert not {name.partition(":")[0] for name in names} & set(LEFT_OUT)
 
 
-def _without_nulls(value: Json) -> Json:
-    match value:
-        case dict():
-            return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
-        case list():
-            return [_without_nulls(inner) for inner in value]
-        case _:
-            return value
-
-
-def _members(body: bytes) -> dict[str, Json]:
-    value: Json = json.loads(body)
-    assert isinstance(value, dict)
-    told = _without_nulls(value)
-    assert isinstance(told, dict)
-    return told
-
-
-def _rows(value: Json) -> list[dict[str, Json]]:
-    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
-
-
-def _same_calls(holder: dict[str, Json]) -> None:
-    """An empty list of calls is none; a call without a type is a function's; its index says nothing in a list.
-
-    A call without an id is given one; no arguments are an empty object.
-    """
-    if holder.get("tool_calls") == []:
-        del holder["tool_calls"]
-    for call in _rows(holder.get("tool_calls")):
-        call.setdefault("type", "function")
-        call.pop("index", None)
-        if call.get("id") in ("", "call_1_0_0"):
-            del call["id"]
-        function = call.get("function")
-        if isinstance(function, dict) and not function.get("arguments"):
-            function["arguments"] = "{}"
-
-
-def _joined(messages: list[dict[str, Json]]) -> list[Json]:
-    """An assistant's calls in a message of their own belong to what it said before them."""
-    told: list[dict[str, Json]] = []
-    for message in messages:
-        if told and told[-1]["role"] == "assistant" and set(message) == {"role", "tool_calls"}:
-            told[-1] |= message
-        else:
-            told.append(message)
-    return [*told]
-
-
-def _same_request(body: bytes) -> dict[str, Json]:
-    """A request with equal ways to say a thing made the same."""
-    told = _members(body)
-    if "max_completion_tokens" in told:
-        told["max_tokens"] = told.pop("max_completion_tokens")
-    if isinstance(told.get("stop"), str):
-        told["stop"] = [told["stop"]]
-    if told.get("tools") == []:
-        del told["tools"]
-    for tool in _rows(told.get("tools")):
-        tool.setdefault("type", "function")
-    for message in _rows(told["messages"]):
-        content = message.get("content")
-        if isinstance(content, list) and len(content) == 1:
-            part = content[0]
-            if isinstance(part, dict) and set(part) == {"type", "text"}:
-                message["content"] = part["text"]
-        if content == []:
-            del message["content"]
-        _same_calls(message)
-    told["messages"] = _joined(_rows(told["messages"]))
-    return told
-
-
-def _same_answer(body: bytes) -> dict[str, Json]:
-    """An answer with equal ways to say a thing made the same; usage is compared elsewhere."""
-    told = _members(body)
-    told["id"] = _same_id(str(told.get("id", "")))
-    told.pop("usage", None)
-    told.pop("object", None)
-    for choice in _rows(told["choices"]):
-        message = choice["message"]
-        assert isinstance(message, dict)
-        message.pop("role", None)
-        if message.get("content") == "":
-            del message["content"]
-        _same_calls(message)
-    return told
-
-
 @needs_recordings
 @each_of(ASKED)
 def test_a_request_passes_through_with_its_values(recording: Recording) -> None:
@@ -183,29 +92,7 @@ def test_a_request_goes_through_the_model_and_says_the_same(recording: Recording
     body = bytes(recording.request)
     edited = render_request(parse_request(body), Profile())
     assert edited.losses == ()
-    assert _same_request(edited.body) == _same_request(body)
-
-
-def _same_id(told: str) -> str:
-    """An id in the manner of another format (Anthropic's endpoint, Bedrock's) is replaced, as a missing one is."""
-    return "chatcmpl-1" if not told or told.startswith("msg_") else told
-
-
-def _counts(reported: Mapping[str, Json]) -> tuple[int, int, int, int]:
-    """Input, output, cached, reasoning: by OpenAI's convention, but that a larger total counts as output."""
-
-    def count(holder: Json, name: str) -> int:
-        found = holder.get(name) if isinstance(holder, dict) else None
-        return found if isinstance(found, int) else 0
-
-    told = dict(reported)
-    tokens_in, total = count(told, "prompt_tokens"), count(told, "total_tokens")
-    tokens_out = total - tokens_in
-    hidden = tokens_out - count(told, "completion_tokens")
-    cached = count(told.get("prompt_tokens_details"), "cached_tokens") or count(told, "cached_tokens")
-    cached = cached or count(told, "num_cached_tokens")
-    reasoning = count(told.get("completion_tokens_details"), "reasoning_tokens") or hidden
-    return tokens_in, tokens_out, cached, min(reasoning, tokens_out)
+    assert same_request(edited.body) == same_request(body)
 
 
 def _check_usage(recording: Recording, usage: Usage | None, reported: Json) -> None:
@@ -215,7 +102,7 @@ def _check_usage(recording: Recording, usage: Usage | None, reported: Json) -> N
         return
     assert usage is not None
     assert isinstance(reported, dict)
-    assert (usage.input, usage.output, usage.cache_read, usage.reasoning) == _counts(reported)
+    assert (usage.input, usage.output, usage.cache_read, usage.reasoning) == counts(reported)
 
 
 @needs_recordings
@@ -223,7 +110,7 @@ def _check_usage(recording: Recording, usage: Usage | None, reported: Json) -> N
 def test_a_whole_answer_is_metered(recording: Recording) -> None:
     whole = read_whole(recording.body)
     assert isinstance(whole, ChatWhole)
-    answer = _members(recording.body)
+    answer = members(recording.body)
     assert whole.model == answer["model"]
     assert whole.service_tier == answer.get("service_tier")
     assert whole.output_text()
@@ -236,9 +123,9 @@ def test_a_whole_answer_goes_through_the_model_and_says_the_same(recording: Reco
     response = parse_response(recording.body)
     said = whole(response)
     if recording.name in REWORDED:
-        assert _same_answer(said) != _same_answer(recording.body)
+        assert same_answer(said) != same_answer(recording.body)
     else:
-        assert _same_answer(said) == _same_answer(recording.body)
+        assert same_answer(said) == same_answer(recording.body)
     assert parse_response(said).usage == _plain(response.usage)
 
 
@@ -249,7 +136,7 @@ def _plain(usage: Usage | None) -> Usage | None:
 
 def _chunks(stream: bytes) -> list[dict[str, Json]]:
     lines = [line.removeprefix(b"data:").strip() for line in stream.splitlines() if line.startswith(b"data:")]
-    return [_members(line) for line in lines if line != b"[DONE]"]
+    return [members(line) for line in lines if line != b"[DONE]"]
 
 
 def _pieces(stream: bytes, seed: int) -> Iterator[bytes]:
@@ -304,12 +191,12 @@ def _written(chunks: list[dict[str, Json]]) -> str:
     """All that the model wrote, found by name."""
     found: list[str] = []
     for chunk in chunks:
-        for choice in _rows(chunk.get("choices")):
+        for choice in rows(chunk.get("choices")):
             delta = choice.get("delta")
             assert isinstance(delta, dict)
             found += [_text(delta, "content"), _text(delta, "reasoning_content") or _text(delta, "reasoning")]
             found.append(_text(delta, "refusal"))
-            for call in _rows(delta.get("tool_calls")):
+            for call in rows(delta.get("tool_calls")):
                 function = call.get("function")
                 assert isinstance(function, dict)
                 found += [_text(function, "name"), _text(function, "arguments")]
@@ -342,7 +229,7 @@ def test_a_stream_goes_through_the_model_and_says_the_same(recording: Recording)
         assert _content(response, candidate.index) == "".join(
             _text(delta, "content")
             for chunk in chunks
-            for choice in _rows(chunk.get("choices"))
+            for choice in rows(chunk.get("choices"))
             if choice.get("index", 0) == candidate.index and isinstance(delta := choice.get("delta"), dict)
         )
     finished = all(candidate.stop is not None for candidate in response.candidates)
@@ -350,7 +237,7 @@ def test_a_stream_goes_through_the_model_and_says_the_same(recording: Recording)
     again = fold(_events(streamed(events)))
     assert again == msgspec.structs.replace(
         response,
-        id=_same_id(response.id),
+        id=same_id(response.id),
         usage=_plain(response.usage),
         candidates=tuple(
             [msgspec.structs.replace(each, parts=_with_arguments(each.parts)) for each in response.candidates]
@@ -373,8 +260,8 @@ def _with_arguments(parts: tuple[Part, ...]) -> tuple[Part, ...]:
 
 
 def _content(response: Response, index: int) -> str:
-    told = _members(whole(response))
-    message = _rows(told["choices"])[index]["message"]
+    told = members(whole(response))
+    message = rows(told["choices"])[index]["message"]
     assert isinstance(message, dict)
     return _text(message, "content")
 

@@ -15,10 +15,10 @@ from komeet.wire.anthropic_messages.envelope import SAMPLING
 from komeet.wire.anthropic_messages.members import ORIGIN, foreign, own
 from komeet.wire.anthropic_messages.render_turns import render_turns
 from komeet.wire.anthropic_messages.rendering import Rendering
-from komeet.wire.anthropic_messages.schema import fit_schema, input_schema
 from komeet.wire.anthropic_messages.thinking_out import render_thinking
 from komeet.wire.anthropic_messages.tools_out import render_choice, render_tools
 from komeet.wire.format import Edited
+from komeet.wire.schema import fit_schema, input_schema
 from komeet.wire.structured import JSON_TOOL
 
 Json = dict[str, object]

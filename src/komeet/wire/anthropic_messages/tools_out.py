@@ -10,8 +10,8 @@ from komeet.canonical.tool import CustomTool, FunctionTool, HostedTool, Namespac
 from komeet.core.errors import Unrepresentable
 from komeet.wire.anthropic_messages.members import ORIGIN, foreign, own
 from komeet.wire.anthropic_messages.rendering import Rendering
-from komeet.wire.anthropic_messages.schema import fit_schema, input_schema
 from komeet.wire.anthropic_messages.tools_in import WEB_SEARCH
+from komeet.wire.schema import fit_schema, input_schema
 
 Json = dict[str, object]
 

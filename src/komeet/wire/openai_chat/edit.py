@@ -4,19 +4,24 @@ The body is always written anew from the members that were read: the provider ca
 that was checked and priced. What is not edited keeps its bytes and its place.
 """
 
+from typing import Final
+
 import msgspec
 from msgspec import Raw
 
 from komeet.canonical.loss import Loss
+from komeet.catalog.dialect import Dialect
 from komeet.catalog.profile import Profile
 from komeet.core.errors import WireError
 from komeet.wire.format import Edited, Envelope
 from komeet.wire.json import encode_object
 from komeet.wire.members import NULL, OBJECT
 from komeet.wire.openai_chat.envelope import LIMITS, SAMPLING
+from komeet.wire.openai_chat.in_dialect import Json, edited_messages, in_dialect
 
 _TRUE = Raw(b"true")
 _USAGE_ASKED = Raw(b'{"include_usage":true}')
+_PLAIN: Final = Dialect()
 _encoder = msgspec.json.Encoder()
 
 
@@ -46,7 +51,11 @@ def edit(envelope: Envelope, *, model: str, profile: Profile, output_limit: int 
         _drop_sampling(fields, envelope, profile, losses)
     if envelope.stream:
         _set_usage(fields, envelope, losses, ask=ask_usage)
-    return Edited(body=encode_object(fields), losses=tuple(losses))
+    if profile.dialect == _PLAIN:
+        return Edited(body=encode_object(fields), losses=tuple(losses))
+    fields["messages"] = edited_messages(fields["messages"], profile.dialect)
+    told: Json = {**fields}
+    return Edited(body=_encoder.encode(in_dialect(told, profile.dialect, losses)), losses=tuple(losses))
 
 
 def _refuse(envelope: Envelope, profile: Profile) -> None:

@@ -2,22 +2,39 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from typing import Final
 
 from msgspec import Raw
 
 from komeet.canonical.extras import join
-from komeet.canonical.part import Audio, FileId, Opaque, Part, Reasoning, Refusal, ServerTool, ToolCall, ToolResult
+from komeet.canonical.part import (
+    Audio,
+    FileId,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Seal,
+    ServerTool,
+    ToolCall,
+    ToolResult,
+)
 from komeet.canonical.tool import flat_name
 from komeet.canonical.turn import Role, Turn
 from komeet.wire.openai_chat.cache import lose_mark, own_mark, part_mark
 from komeet.wire.openai_chat.content import THINKING
+from komeet.wire.openai_chat.in_dialect import call_id
 from komeet.wire.openai_chat.members import ORIGIN, foreign, own
 from komeet.wire.openai_chat.render_content import Json, Piece, Target, content_pieces, plain, text_piece
+from komeet.wire.openai_chat.sealed import DETAILS
 
 Placed = tuple[str, Part]
 """A part, and its path in the request."""
 
 _MOVED = "The result is in the next message of the user."
+_TEXT_NAME: Final = "reasoning_content"
+_TEXT_NAMES: Final = {"reasoning": "reasoning", DETAILS: "reasoning"}
+"""Where the text of earlier reasoning goes, by what the provider wants, or else as it came."""
 
 
 def messages(turns: Sequence[Turn], target: Target) -> list[Json]:
@@ -94,7 +111,7 @@ class _Messages:
         target.losses.extend(foreign(result.extras, path))
         if result.failed:
             target.lose(f"{path}.failed", "Chat Completions cannot say that a tool failed; its words are kept")
-        call_id = result.call_id or (self._unnamed.pop(0) if self._unnamed else "")
+        call_id = self._id(result.call_id) or (self._unnamed.pop(0) if self._unnamed else "")
         who: Json = {"role": "tool", "tool_call_id": call_id} if call_id else {"role": "function"}
         if result.name:
             who["name"] = result.name
@@ -120,8 +137,17 @@ class _Messages:
             lose_mark(mark, path, self._target.losses)
         return {}
 
+    def _role(self, role: Role) -> Role:
+        match role:
+            case Role.TOOL:
+                return Role.USER
+            case Role.DEVELOPER if not self._target.profile.dialect.developer:
+                return Role.SYSTEM
+            case _:
+                return role
+
     def _message(self, turn: Turn, index: int, parts: Sequence[Placed]) -> None:
-        role = Role.USER if turn.role is Role.TOOL else turn.role
+        role = self._role(turn.role)
         message: Json = {"role": role.value}
         if turn.name is not None:
             message["name"] = turn.name
@@ -161,22 +187,37 @@ class _Messages:
         if seal is None and not target.profile.takes_reasoning:
             target.lose(path, "the model does not take earlier reasoning back")
             return
-        if seal is not None and seal.name == THINKING:
+        wanted = target.profile.dialect.reasoning
+        if seal is not None and seal.name == THINKING and wanted in (None, THINKING):
             content.append(seal.value)
             return
+        if wanted == THINKING:
+            if part.text:
+                content.append({"type": THINKING, THINKING: [text_piece(part.text)]})
+            return
         if part.text:
-            name = "reasoning" if part.field == "reasoning" else "reasoning_content"
+            name = _TEXT_NAMES.get(wanted or part.field, _TEXT_NAME)
             message[name] = f"{message.get(name, '')}{part.text}"
-        if seal is not None:
-            earlier = message.get(seal.name)
-            message[seal.name] = join([earlier, seal.value]) if isinstance(earlier, Raw) else seal.value
+        if seal is not None and seal.name != THINKING:
+            self._details(seal, path, message)
+
+    def _details(self, seal: Seal, path: str, message: Json) -> None:
+        if self._target.profile.dialect.reasoning not in (None, DETAILS):
+            self._target.lose(f"{path}.{seal.name}", "the provider does not take it back; the text is kept")
+            return
+        earlier = message.get(seal.name)
+        message[seal.name] = join([earlier, seal.value]) if isinstance(earlier, Raw) else seal.value
+
+    def _id(self, said: str) -> str:
+        return call_id(said, self._target.profile.dialect) if said else ""
 
     def _call(self, call: ToolCall, path: str, made_up: str) -> Json:
         self._target.losses.extend(foreign(call.extras, path))
         lose_mark(call.cache, path, self._target.losses)
         if not call.id:
+            made_up = self._id(made_up)
             self._unnamed.append(made_up)
-        return {**tool_call(call, flat_name(call.namespace, call.name)), "id": call.id or made_up}
+        return {**tool_call(call, flat_name(call.namespace, call.name)), "id": self._id(call.id) or made_up}
 
 
 def tool_call(call: ToolCall, name: str) -> Json:

@@ -15,6 +15,7 @@ from komeet.wire.members import NULL
 from komeet.wire.openai_chat.cache import lose_mark, own_mark
 from komeet.wire.openai_chat.effort import resolve_effort
 from komeet.wire.openai_chat.envelope import LIMITS, SAMPLING
+from komeet.wire.openai_chat.in_dialect import in_dialect
 from komeet.wire.openai_chat.members import ORIGIN, came_as, foreign, own, place
 from komeet.wire.openai_chat.render_content import Json, Target
 from komeet.wire.openai_chat.render_message import messages
@@ -71,6 +72,7 @@ def render_request(request: Request, profile: Profile, *, ask_usage: bool | None
     lose_mark(request.cache, "", target.losses)
     target.losses.extend(foreign(request.extras, ""))
     _fit(told, request, target)
+    told = in_dialect(told, profile.dialect, target.losses)
     return Edited(body=_encoder.encode(told), losses=tuple(target.losses))
 
 

@@ -1,4 +1,4 @@
-"""JSON Schemas as Anthropic's constrained decoding takes them: a subset, to which others are made to fit.
+"""JSON Schemas as constrained decoding of Anthropic and Bedrock takes them: a subset, to which others are made to fit.
 
 What the subset lacks is said to the model in the `description` instead, as Anthropic's own library does. See
 https://platform.claude.com/docs/en/build-with-claude/structured-outputs.

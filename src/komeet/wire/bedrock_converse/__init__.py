@@ -1,0 +1,1 @@
+"""Bedrock's Converse and ConverseStream, in the provider's role only."""

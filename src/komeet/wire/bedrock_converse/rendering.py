@@ -1,0 +1,45 @@
+"""What the rendering of one request has in hand."""
+
+from komeet.canonical.loss import Loss
+from komeet.canonical.request import JsonOutput, Request
+from komeet.canonical.tool import CustomTool, FunctionTool, ToolChoice, ToolMode
+from komeet.catalog.profile import Profile, Structured
+from komeet.wire.bedrock_converse.cache import Marks
+from komeet.wire.bedrock_converse.documents import Names
+from komeet.wire.bedrock_converse.ids import CallIds
+from komeet.wire.structured import JSON_TOOL
+
+
+class Rendering:
+    """The model's profile, the ids of calls, the names of documents, cache marks, and what is lost on the way."""
+
+    __slots__ = ("ids", "losses", "marks", "names", "profile", "request")
+
+    def __init__(self, request: Request, profile: Profile) -> None:
+        self.request = request
+        self.profile = profile
+        self.losses: list[Loss] = []
+        self.ids = CallIds()
+        self.names = Names()
+        self.marks = Marks(profile, self.losses)
+
+    @property
+    def answers_by_tool(self) -> bool:
+        """Whether the answer is to be the arguments of a tool of ours."""
+        output = self.request.output
+        if self.profile.structured is not Structured.TOOL or not isinstance(output, JsonOutput) or not output.schema:
+            return False
+        return all(
+            not isinstance(tool, FunctionTool | CustomTool) or tool.name != JSON_TOOL for tool in self.request.tools
+        )
+
+    @property
+    def forces_call(self) -> bool:
+        """Whether the model is made to ask for a tool."""
+        choice = self.request.tool_choice
+        forced = isinstance(choice, ToolChoice) and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED)
+        return self.answers_by_tool or (forced and bool(self.request.tools))
+
+    def lose(self, path: str, reason: str) -> None:
+        """Declare a loss."""
+        self.losses.append(Loss(path, reason))

@@ -1,0 +1,88 @@
+"""The way of any call, whatever it is for."""
+
+from collections.abc import Mapping
+from typing import Protocol, TypeAlias
+
+from komeet.canonical.part import Inline
+from komeet.catalog.profile import Profile
+from komeet.core.errors import InternalError, KomeetError, UpstreamError
+from komeet.wire.format import Caller, Edited, Envelope, Passed, Tap, Target
+from komeet.wire.single import EmbeddingCaller, EmbeddingTarget, ModerationCaller, ModerationTarget
+from komeet.wire.single_way import SingleWay
+from komeet.wire.way import Answered, Way
+
+AnyCaller: TypeAlias = Caller | EmbeddingCaller | ModerationCaller
+AnyTarget: TypeAlias = Target | EmbeddingTarget | ModerationTarget
+Targets: TypeAlias = Mapping[str, AnyTarget]
+"""Every format that providers speak, by name."""
+
+
+class Answering(Protocol):
+    """What the pipeline asks of a format in the provider's role; `wire.format` says what each promises."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stream_type(self) -> bytes: ...
+
+    def path(self, model: str, *, stream: bool) -> str: ...
+
+    def names_stream_options(self, body: bytes) -> bool: ...
+
+    def parse_error(
+        self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str
+    ) -> KomeetError | Passed: ...
+
+
+class WayLike(Protocol):
+    """What the pipeline asks of the way of a call; `wire.way` says what each promises."""
+
+    @property
+    def target(self) -> Answering: ...
+
+    @property
+    def envelope(self) -> Envelope: ...
+
+    @property
+    def identity(self) -> bool: ...
+
+    @property
+    def least_output(self) -> int: ...
+
+    def request(self, *, model: str, profile: Profile, output_limit: int | None, ask_usage: bool) -> Edited: ...
+
+    def urls(self) -> tuple[str, ...]: ...
+
+    def inline(self, url: str, fetched: Inline) -> None: ...
+
+    def tap(self) -> Tap: ...
+
+    def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError: ...
+
+
+def way_between(
+    caller: AnyCaller,
+    target: AnyTarget,
+    envelope: Envelope,
+    *,
+    id: str,  # noqa: A002 - the field is called that everywhere
+    created: int,
+    pass_through: bool = True,
+    strict: bool = False,
+) -> WayLike:
+    """Return the way between two formats of one kind.
+
+    Raises:
+        WireError: 400, the request has to be understood whole, and cannot be.
+        InternalError: they are of different kinds.
+    """
+    match caller, target:
+        case EmbeddingCaller(), EmbeddingTarget():
+            return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
+        case ModerationCaller(), ModerationTarget():
+            return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
+        case (EmbeddingCaller() | ModerationCaller(), _) | (_, EmbeddingTarget() | ModerationTarget()):
+            raise InternalError(f"{caller.name} cannot be answered in {target.name}.")
+        case _:
+            return Way(caller, target, envelope, id=id, created=created, pass_through=pass_through, strict=strict)
