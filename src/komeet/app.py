@@ -21,7 +21,7 @@ from komeet.catalog import profiles
 from komeet.config.prices import load_book
 from komeet.config.schema import Config
 from komeet.core.clock import SystemClock
-from komeet.local.supervisor import EmbeddedModel
+from komeet.local.embedded import EmbeddedModels
 from komeet.metering.count import TokenCounter
 from komeet.net.client import Client
 from komeet.net.limits import ServerLimits
@@ -45,8 +45,8 @@ class Counting:
     def __init__(self) -> None:
         self._counter: Final = TokenCounter()
 
-    async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
-        return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding)
+    async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
+        return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
 
 
 def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Provider]:
@@ -76,7 +76,7 @@ class Gateway:
         self._tasks: Final = Tasks()
         self._metrics: Final = Metrics()
         self._embedded: Final = (
-            EmbeddedModel(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
+            EmbeddedModels(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
             if config.embedded.enabled
             else None
         )

@@ -28,6 +28,8 @@ EXPECTED: Mapping[tuple[str, str], Mapping[str, int]] = {
     # A call without a body gets past the key, and no further.
     ("POST", "/v1/chat/completions"): SHUT | {"valid": 400},
     ("POST", "/v1/completions"): SHUT | {"valid": 400},
+    ("POST", "/v1/embeddings"): SHUT | {"valid": 400},
+    ("POST", "/v1/moderations"): SHUT | {"valid": 400},
     ("POST", "/v1/responses"): SHUT | {"valid": 400},
     ("POST", "/v1/messages"): SHUT | {"valid": 400},
     ("POST", "/v1/messages/count_tokens"): SHUT | {"valid": 400},

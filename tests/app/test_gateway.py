@@ -10,7 +10,7 @@ from komeet.config import prices
 from komeet.config.load import ConfigError
 from komeet.config.schema import Config
 from komeet.core.clock import SystemClock
-from komeet.local.supervisor import EmbeddedModel
+from komeet.local.embedded import EmbeddedModels
 from komeet.net.client import Client
 from komeet.net.tasks import Tasks
 from komeet.store.database import Store
@@ -27,7 +27,7 @@ def test_a_start_that_fails_lets_the_data_directory_go(tmp_path: Path, monkeypat
     Store.open(tmp_path, SystemClock()).close()
 
 
-@pytest.mark.parametrize("fails", [None, EmbeddedModel, KeyDirectory, Client])
+@pytest.mark.parametrize("fails", [None, EmbeddedModels, KeyDirectory, Client])
 def test_a_stop_goes_through_to_the_ledger(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: type[object] | None
 ) -> None:
@@ -47,7 +47,7 @@ def test_a_stop_goes_through_to_the_ledger(
     async def main() -> None:
         gateway = app.Gateway(Config(), tmp_path, ())
         await gateway.start()
-        note(EmbeddedModel, "close")
+        note(EmbeddedModels, "close")
         note(KeyDirectory, "stop")
         note(Tasks, "drain")
         note(Client, "aclose")
@@ -59,5 +59,5 @@ def test_a_stop_goes_through_to_the_ledger(
     else:
         with pytest.raises(RuntimeError, match="this part fails"):
             asyncio.run(main())
-    assert ended == ["EmbeddedModel", "KeyDirectory", "Tasks", "Client", "Store"]
+    assert ended == ["EmbeddedModels", "KeyDirectory", "Tasks", "Client", "Store"]
     Store.open(tmp_path, SystemClock()).close()

@@ -10,7 +10,8 @@ OPENAI = {"OPENAI_API_KEY": "sk-canary"}
 def test_a_fresh_machine_has_the_embedded_model(komeet: Komeet) -> None:
     said = komeet("models")
     assert re.split(r" {2,}", said.lines[1]) == ["smollm2-135m", "local", "8,192", "0", "–", "0"]
-    (only,) = komeet("models", "--json").json
+    only, embeds = komeet("models", "--json").json
+    assert embeds["model"] == "wordllama"
     assert (only["id"], only["provider"], only["context_window"]) == ("smollm2-135m", "local", 8192)
     assert only["dollars_per_million"] == {"input": "0", "cache_read": None, "output": "0"}
 

@@ -223,7 +223,7 @@ class FakeKeys:
 class FakeEstimator:
     """Counts a token for each character."""
 
-    async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
+    async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
         await Point("estimate")
         return Usage(input=len(prompt), output=len(output))
 
@@ -231,7 +231,7 @@ class FakeEstimator:
 class FakeEmbedded:
     """An embedded model that is always there."""
 
-    async def origin(self) -> tuple[Origin, Secret]:
+    async def origin(self, model: str) -> tuple[Origin, Secret]:
         await Point("origin")
         return Origin("http", "127.0.0.1", 4999), Secret(CREDENTIAL)
 
@@ -242,7 +242,7 @@ class FakeBook:
     def __init__(self, prices: Mapping[str, ModelPrice]) -> None:
         self.prices = prices
 
-    def find(self, price_id: str, model: str, *, at: int) -> ModelPrice | None:
+    def find(self, price_id: str, model: str, *, at: int, answers: bool = True) -> ModelPrice | None:
         return self.prices.get(model.lower()) if price_id == "maker" else None
 
     def models(self, price_id: str) -> Sequence[Known]:

@@ -44,9 +44,9 @@ class SlowEstimator(FakeEstimator):
 
     world: World
 
-    async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
+    async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
         self.world.clock.advance(0.5)
-        return await super().estimate(prompt, output, encoding)
+        return await super().estimate(prompt, output, encoding, messages=messages)
 
 
 def test_counting_after_a_stream_is_no_part_of_its_latency() -> None:

@@ -65,7 +65,7 @@ def test_the_embedded_model_is_a_row_like_any_other() -> None:
     local = registry.provider_of(ROWS["local"])
     assert local.embedded
     assert local.free
-    assert local.models == ("smollm2-135m",)
+    assert local.models == ("smollm2-135m", "wordllama")
     assert profiles.load().find(local.family, "smollm2-135m").context_window == 8192
 
 

@@ -31,6 +31,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] | None = None
     price_id: str | None = None
     free: bool = False
+    free_models: tuple[str, ...] = ()
     rank: int = 30
     dialect: Dialect = Dialect()
 
@@ -45,17 +46,22 @@ class Row(Struct, frozen=True):
 class Book:
     """Prices by provider and model; `gpt-…` is made by `openai`."""
 
-    def __init__(self, shelves: Mapping[str, Sequence[str]], change: int | None = None) -> None:
+    def __init__(
+        self, shelves: Mapping[str, Sequence[str]], change: int | None = None, embeds: Sequence[str] = ()
+    ) -> None:
         self.shelves = shelves
+        self.embeds = embeds
         self.change = change
         self.asked = 0
 
-    def find(self, price_id: str, model: str, *, at: int) -> ModelPrice | None:
+    def find(self, price_id: str, model: str, *, at: int, answers: bool = True) -> ModelPrice | None:
         self.asked += 1
+        if answers and model in self.embeds:
+            return None
         return PRICE if model.lower() in self.shelves.get(price_id, ()) else None
 
     def models(self, price_id: str) -> Sequence[Row]:
-        return [Row(model) for model in self.shelves.get(price_id, ())]
+        return [Row(model, answers=model not in self.embeds) for model in self.shelves.get(price_id, ())]
 
     def next_change(self, price_id: str, *, at: int) -> int | None:
         return self.change
@@ -230,7 +236,7 @@ def test_what_is_listed_of_every_known_provider_resolves_to_itself() -> None:
     listed = known.listing()
     assert len(listed) > 500
     for one in listed:
-        candidate = known.resolve(one.id)
+        candidate = known.resolve(one.id, answers=one.answers)
         assert (candidate.provider.name, candidate.model) == (one.provider, one.model)
 
 
@@ -296,3 +302,21 @@ def test_nobody_at_all() -> None:
     assert not known.listing()
     with pytest.raises(ModelNotFound, match="no provider is configured"):
         known.resolve("gpt-5.2")
+
+
+def test_models_that_generate_nothing_are_priced_for_calls_that_ask_for_nothing_else() -> None:
+    book = Book({"openai": ["embed-1", "gpt-5.2"]}, embeds=["embed-1"])
+    known = Directory([OPENAI], book, profiles.load(), ManualClock())
+    assert known.resolve("openai/embed-1").price is None
+    assert known.resolve("openai/embed-1", answers=False).price == PRICE
+    assert known.resolve("embed-1", answers=False).provider is OPENAI
+    assert {listed.id: listed.price for listed in known.listing()} == {"embed-1": PRICE, "gpt-5.2": PRICE}
+
+
+def test_some_models_of_a_provider_may_be_free() -> None:
+    offer = Offer(name="openai", price_id="openai", free_models=("free-latest", "free-2*"))
+    known = Directory([offer], Book({"openai": ["gpt-5.2"]}), profiles.load(), ManualClock())
+    assert known.resolve("free-latest").price == FREE
+    assert known.resolve("openai/free-2024").price == FREE
+    assert known.resolve("openai/other").price is None
+    assert [listed.id for listed in known.listing()] == ["gpt-5.2", "free-latest"]

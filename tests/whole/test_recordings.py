@@ -13,6 +13,7 @@ from tests.whole.gateway import Gateway
 from tests.whole.upstream import LAST, STREAM, Upstream, chunk, whole
 
 from komeet.ledger.port import State
+from komeet.providers.registry import load
 
 FOLDER = os.environ.get("KOMEET_RECORDINGS")
 pytestmark = [pytest.mark.skipif(FOLDER is None, reason="KOMEET_RECORDINGS is not set"), pytest.mark.slow]
@@ -94,7 +95,9 @@ def _check(number: int, call: dict[str, Any], provider: str, gateway: Gateway, u
     expected = body
     if streamed and not asked:
         expected = b"".join(block for block in _blocks(body) if not _is_unasked_usage(block))
-    assert answer.body == expected, where
+    row = load().get(provider)
+    if row is None or "openai_chat" not in row.dialect.translated:  # else it is told anew, in OpenAI's words
+        assert answer.body == expected, where
     ended = gateway.outcome(answer.headers["x-request-id"])
     assert ended.state is State.SETTLED
     usage = _reported(call["response"])

@@ -46,6 +46,8 @@ class Models:
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
         name = unquote(request.path.removeprefix(PATH + "/").removeprefix(GEMINI_PATH + "/"))
         candidate = self._ports.directory.resolve(name)
+        if candidate.price is None:
+            candidate = self._ports.directory.resolve(name, answers=False)
         if not key.allows(*candidate.names):
             raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
         listed = Listed(

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from komeet.access.rules import Access
-from komeet.api import chat, completions, messages, models, responses
+from komeet.api import chat, completions, embeddings, messages, models, moderations, responses
 from komeet.api.operations import Operations
 from komeet.api.routes import Route
 from komeet.pipeline.ports import Ports
@@ -16,7 +16,7 @@ def routes(
     catalog = models.Models(ports)
     operations = Operations(readiness, exposition)
     return (
-        *(each.surface(ports).route for each in (chat, completions, responses, messages)),
+        *(each.surface(ports).route for each in (chat, completions, responses, messages, embeddings, moderations)),
         messages.CountTokens(ports).route,
         Route(method="GET", path=models.PATH, access=Access.KEY, handler=catalog.list),
         Route(method="GET", path=models.PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),

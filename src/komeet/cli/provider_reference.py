@@ -101,6 +101,7 @@ docs = "https://docs.example.com"
 | `base_url_env`, `host_env` | variables that replace the address, or only its host and port |
 | `price_id` | its name in the price book; left out: what it charges is not known |
 | `free` | its tokens cost nothing: it runs on the operator's own machine |
+| `free_models` | patterns of the models of which that is so, where it is not so of all |
 | `stream_usage` | `ask`, `always` or `never`, as above |
 | `rank` | who is asked first for a bare name: makers 10, own machines 20, hosts 30, aggregators 50 |
 | `prefixed` | its model ids are `vendor/model` |
@@ -122,10 +123,13 @@ _FORMATS: Final = {
     "bedrock_converse": "Converse",
     "cohere_chat": "Cohere",
     "openai_embeddings": "embeddings",
+    "mistral_embeddings": "embeddings (Mistral)",
     "gemini_embeddings": "embeddings (Gemini)",
     "cohere_embeddings": "embeddings (Cohere)",
-    "bedrock_embeddings": "embeddings (Bedrock)",
+    "titan_embeddings": "embeddings (Titan)",
+    "bedrock_cohere_embeddings": "embeddings (Cohere at Bedrock)",
     "openai_moderations": "moderations",
+    "mistral_moderations": "moderations (Mistral)",
 }
 
 

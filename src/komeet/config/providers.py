@@ -87,7 +87,7 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
         made = make(
             name=wanted.name,
             base_url=wanted.base_url,
-            formats=wanted.formats or ("openai_chat",),
+            formats=wanted.formats or ("openai_chat", "openai_embeddings", "openai_moderations"),
             credential=credential,
             deadlines=deadlines,
         )

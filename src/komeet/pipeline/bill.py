@@ -16,5 +16,6 @@ async def estimate_usage(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Count what went in and came out, since the provider did not say; marks the attempt."""
     prompt = call.format.prompt_text(call.known_envelope)
     encoding = attempt.candidate.profile.encoding
-    attempt.usage = await ports.estimator.estimate(prompt, attempt.output_text, encoding)
+    messages = 1 if call.format.kind == "generation" else 0
+    attempt.usage = await ports.estimator.estimate(prompt, attempt.output_text, encoding, messages=messages)
     attempt.estimated = True

@@ -25,10 +25,10 @@ class Spawner(Protocol):
 
 
 class Embedded(Protocol):
-    """The embedded model's process."""
+    """The processes of the embedded models."""
 
-    async def origin(self) -> tuple[Origin, Secret]:
-        """Return where it answers and the key that it takes, starting it if need be.
+    async def origin(self, model: str) -> tuple[Origin, Secret]:
+        """Return where a model answers and the key that it takes, starting it if need be.
 
         Raises:
             UpstreamBusy: it is being restarted, or cannot be started.
@@ -39,8 +39,8 @@ class Embedded(Protocol):
 class Estimator(Protocol):
     """Counts tokens where no provider reported them."""
 
-    async def estimate(self, prompt: str, output: str, encoding: str) -> Usage:
-        """Count off the event loop, with the tokenizer that `encoding` names."""
+    async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
+        """Count off the event loop, with the tokenizer that `encoding` names; `messages`: of a chat, or 0."""
         ...
 
 

@@ -11,6 +11,7 @@ from komeet.pipeline.settle import settle
 from komeet.pipeline.stages import ATTEMPT, REQUEST
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
+from komeet.wire.way import HubTap
 
 LOG = logging.getLogger("komeet.pipeline")
 
@@ -75,12 +76,20 @@ def refuse(call: Call, error: KomeetError) -> None:
     if call.reply.started:
         # What has reached the caller cannot be taken back: it ends with an error, never as if it were whole.
         if not call.attempts[-1].told:
-            call.reply.write(call.format.render_stream_error(error))
+            call.reply.write(_last_words(call, error))
         call.reply.end()
         return
     status, headers, body = call.format.render_error(error)
     call.status = status
     call.reply.whole(status, [*headers, *reply_headers(call, _culprit(call, error))], body)
+
+
+def _last_words(call: Call, error: KomeetError) -> bytes:
+    """Return what ends a stream in an error; where it was translated, whoever wrote it knows how far it had come."""
+    tap = call.attempts[-1].tap
+    if isinstance(tap, HubTap) and isinstance(error, UpstreamError):
+        return tap.fail(error)
+    return call.format.render_stream_error(error)
 
 
 def _culprit(call: Call, error: KomeetError) -> Attempt | None:

@@ -56,7 +56,7 @@ async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are 
 async def choose(call: Call, ports: Ports) -> None:
     """Decide who can answer, and whether this key may ask them."""
     asked = call.known_envelope.model
-    candidate = ports.directory.resolve(asked)
+    candidate = ports.directory.resolve(asked, answers=call.format.kind == "generation")
     key = call.known_key
     if not key.allows(*candidate.names):
         raise NotAllowed(
@@ -115,10 +115,10 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
     if key.budget is None:
         # Nothing is refused for want of room: a bound from the sizes alone keeps the hold honest at no cost.
         envelope = call.known_envelope
-        extent = Extent(
-            bytes=envelope.size, candidates=envelope.candidates, output_limit=envelope.output_limit, external=False
-        )
-        limit = extent.output_limit or attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
+        extent = Extent(bytes=envelope.size, inputs=envelope.inputs, candidates=envelope.candidates)
+        limit = envelope.output_limit
+        if limit is None:
+            limit = attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
         amount = _bound(attempt, extent, limit)
         await _hold(call, attempt, ports, amount or Nano(0))
         return
@@ -202,7 +202,7 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     attempt.losses = edited.losses
     if provider.embedded:
         assert ports.embedded is not None
-        provider = provider.at(*await ports.embedded.origin())
+        provider = provider.at(*await ports.embedded.origin(attempt.candidate.model))
     answer = attempt.answer = await ports.fetcher.fetch(
         outgoing(
             provider,

@@ -75,6 +75,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Its name in the price book; None: its prices are configured, or not known."""
     free: bool = False
     """Whether its tokens cost nothing: a price of zero that is known."""
+    free_models: tuple[str, ...] = ()
+    """Patterns of the models of which that is so, where it is not so of all."""
     rank: int = 30
     """Who answers first where several offer a model: the lowest."""
     prefixed: bool = False
@@ -109,6 +111,7 @@ def make(  # noqa: PLR0913 - a provider has that many properties
     stream_usage: StreamUsage = "ask",
     price_id: str | None = None,
     free: bool = False,
+    free_models: tuple[str, ...] = (),
     rank: int = 30,
     prefixed: bool = False,
     embedded: bool = False,
@@ -137,6 +140,7 @@ def make(  # noqa: PLR0913 - a provider has that many properties
         stream_usage=stream_usage,
         price_id=price_id,
         free=free,
+        free_models=free_models,
         rank=rank,
         prefixed=prefixed,
         embedded=embedded,

@@ -17,7 +17,20 @@ from komeet.wire.format import KeyHeader
 
 Name: TypeAlias = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
 FormatName: TypeAlias = Literal[
-    "openai_chat", "openai_responses", "anthropic_messages", "gemini", "bedrock_converse", "cohere_chat"
+    "openai_chat",
+    "openai_responses",
+    "anthropic_messages",
+    "gemini",
+    "bedrock_converse",
+    "cohere_chat",
+    "openai_embeddings",
+    "mistral_embeddings",
+    "gemini_embeddings",
+    "cohere_embeddings",
+    "titan_embeddings",
+    "bedrock_cohere_embeddings",
+    "openai_moderations",
+    "mistral_moderations",
 ]
 """What providers may speak: the names of `wire.formats.FORMATS`."""
 ANY_REGION: Final = "us-east-1"
@@ -40,6 +53,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host_env: tuple[_Variable, ...] = ()
     price_id: str | None = None
     free: bool = False
+    free_models: tuple[str, ...] = ()
     stream_usage: StreamUsage
     rank: Annotated[int, Meta(ge=0, le=100)]
     prefixed: bool = False
@@ -127,6 +141,7 @@ def provider_of(
         stream_usage=row.stream_usage,
         price_id=row.price_id,
         free=row.free,
+        free_models=row.free_models,
         rank=row.rank,
         prefixed=row.prefixed,
         embedded=row.embedded,

@@ -39,6 +39,9 @@ class Offering(Protocol):
     def free(self) -> bool: ...
 
     @property
+    def free_models(self) -> tuple[str, ...]: ...
+
+    @property
     def rank(self) -> int: ...
 
     @property
@@ -77,6 +80,8 @@ class Listed(Struct, frozen=True, kw_only=True):
     """The names under which a key may be allowed it."""
     context_window: int | None
     price: ModelPrice | None
+    answers: bool = True
+    """Whether it generates something; False: it embeds, or judges."""
 
 
 class Known(Protocol):
@@ -92,7 +97,7 @@ class Known(Protocol):
 class Book(Protocol):
     """Prices, and the models that a provider is known to have."""
 
-    def find(self, price_id: str, model: str, *, at: int) -> ModelPrice | None: ...
+    def find(self, price_id: str, model: str, *, at: int, answers: bool = True) -> ModelPrice | None: ...
 
     def models(self, price_id: str) -> Sequence[Known]: ...
 
@@ -116,7 +121,7 @@ class Directory(Generic[P]):
         self._book = book
         self._profiles = profiles
         self._clock = clock
-        self._resolved: dict[str, Candidate[P]] = {}
+        self._resolved: dict[tuple[str, bool], Candidate[P]] = {}
         self._listed: tuple[Listed, ...] | None = None
         self._similar: dict[str, list[str]] = {}
         """The ids of the list, by what those have in common that can be taken for each other."""
@@ -128,23 +133,27 @@ class Directory(Generic[P]):
         """All providers, in the order in which they are asked for a bare name."""
         return self._by_rank
 
-    def resolve(self, name: str) -> Candidate[P]:
+    def resolve(self, name: str, *, answers: bool = True) -> Candidate[P]:
         """Return who answers for `name`.
 
         `provider/model` names a provider. A bare name is asked of the first of: those who are known to offer it, by
         their rank; the maker that the name tells, since it may be newer than the price book; those whose models nobody
         knows, by their rank.
 
+        Args:
+            name: what the caller calls it.
+            answers: whether it is to generate something; False prices also models without a price for output.
+
         Raises:
             ModelNotFound: nobody does; says what would help.
         """
         self._forget_old()
-        found = self._resolved.get(name)
+        found = self._resolved.get((name, answers))
         if found is None:
-            found = self._resolve(name)
+            found = self._resolve(name, answers=answers)
             if len(self._resolved) >= _REMEMBERED:
                 self._resolved.clear()
-            self._resolved[name] = found
+            self._resolved[name, answers] = found
         return found
 
     def listing(self) -> Sequence[Listed]:
@@ -169,7 +178,7 @@ class Directory(Generic[P]):
         moments = [self._book.next_change(price_id, at=now) for price_id in prices]
         return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
-    def _resolve(self, name: str) -> Candidate[P]:
+    def _resolve(self, name: str, *, answers: bool) -> Candidate[P]:
         prefix, _, rest = name.partition("/")
         if len(name) > _LONGEST or not _is_plain(name) or not _is_plain(rest):
             # What a provider makes of such a name is not what was priced and allowed here.
@@ -179,19 +188,20 @@ class Directory(Generic[P]):
                 param="model",
             )
         if rest and prefix in self._providers:
-            return self._candidate(self._providers[prefix], rest)
-        provider = self._knower(name) or self._maker(name) or self._taker()
+            return self._candidate(self._providers[prefix], rest, answers=answers)
+        provider = self._knower(name, answers=answers) or self._maker(name) or self._taker()
         if provider is None:
             raise ModelNotFound(self._missing(name), param="model")
-        return self._candidate(provider, name)
+        return self._candidate(provider, name, answers=answers)
 
-    def _knower(self, model: str) -> P | None:
-        return next((provider for provider in self._by_rank if self._knows(provider, model)), None)
+    def _knower(self, model: str, *, answers: bool) -> P | None:
+        known = (provider for provider in self._by_rank if self._knows(provider, model, answers=answers))
+        return next(known, None)
 
-    def _knows(self, provider: P, model: str) -> bool:
+    def _knows(self, provider: P, model: str, *, answers: bool) -> bool:
         if provider.models is not None:
             return any(fnmatchcase(model, pattern) for pattern in provider.models)
-        return provider.price_id is not None and self._price(provider, model) is not None
+        return provider.price_id is not None and self._price(provider, model, answers=answers) is not None
 
     def _maker(self, model: str) -> P | None:
         maker = self._book.owner(model)
@@ -203,13 +213,13 @@ class Directory(Generic[P]):
     def _taker(self) -> P | None:
         return next((one for one in self._by_rank if one.models is None and one.price_id is None), None)
 
-    def _candidate(self, provider: P, model: str) -> Candidate[P]:
+    def _candidate(self, provider: P, model: str, *, answers: bool) -> Candidate[P]:
         return Candidate(
             provider=provider,
             model=model,
             names=self._names(provider, model),
             profile=replace(self._profiles.find(provider.family, model), dialect=provider.dialect),
-            price=self._price(provider, model),
+            price=self._price(provider, model, answers=answers),
         )
 
     def _names(self, provider: P, model: str) -> tuple[str, ...]:
@@ -222,12 +232,12 @@ class Directory(Generic[P]):
         prefix, slash, _ = model.partition("/")
         return bool(slash) and prefix in self._providers
 
-    def _price(self, provider: P, model: str) -> ModelPrice | None:
-        if provider.free:
+    def _price(self, provider: P, model: str, *, answers: bool) -> ModelPrice | None:
+        if provider.free or any(fnmatchcase(model, pattern) for pattern in provider.free_models):
             return FREE
         if provider.price_id is None:
             return None
-        return self._book.find(provider.price_id, model, at=self._clock.unix_ms())
+        return self._book.find(provider.price_id, model, at=self._clock.unix_ms(), answers=answers)
 
     def _missing(self, name: str) -> str:
         if not self._providers:
@@ -246,9 +256,9 @@ class Directory(Generic[P]):
 
     def _list(self) -> Iterator[Listed]:
         for provider in self._by_rank:
-            for model in self._known(provider):
-                bare = not self._is_taken(model) and self._knower(model) is provider
-                candidate = self._candidate(provider, model)
+            for model, answers in self._known(provider):
+                bare = not self._is_taken(model) and self._knower(model, answers=answers) is provider
+                candidate = self._candidate(provider, model, answers=answers)
                 yield Listed(
                     id=model if bare else f"{provider.name}/{model}",
                     provider=provider.name,
@@ -256,16 +266,31 @@ class Directory(Generic[P]):
                     names=candidate.names,
                     context_window=candidate.context_window,
                     price=candidate.price,
+                    answers=answers,
                 )
 
-    def _known(self, provider: P) -> Sequence[str]:
+    def _known(self, provider: P) -> Sequence[tuple[str, bool]]:
+        """Return the models of a provider, and whether each of them generates something."""
         listed = self._book.models(provider.price_id) if provider.price_id is not None else ()
-        priced = [known.id for known in listed if known.answers]
+        priced = [(known.id, known.answers) for known in listed if known.answers or self._embeds(provider, known.id)]
+        free = [pattern for pattern in provider.free_models if not _is_pattern(pattern)]
         if provider.models is None:
-            return priced
-        exact = [model for model in provider.models if not any(sign in model for sign in "*?[")]
+            return [*priced, *((model, False) for model in free if model not in dict(priced))]
+        exact = [model for model in provider.models if not _is_pattern(model)]
         patterns = [model for model in provider.models if model not in exact]
-        return [*exact, *(m for m in priced if m not in exact and any(fnmatchcase(m, p) for p in patterns))]
+        matching = [each for each in priced if any(fnmatchcase(each[0], pattern) for pattern in patterns)]
+        return [
+            *((model, dict(priced).get(model, True)) for model in exact),
+            *(m for m in matching if m[0] not in exact),
+        ]
+
+    def _embeds(self, provider: P, model: str) -> bool:
+        """Whether a model that generates nothing can be asked for something else: it has a price for what goes in."""
+        return provider.price_id is not None and self._price(provider, model, answers=False) is not None
+
+
+def _is_pattern(model: str) -> bool:
+    return any(sign in model for sign in "*?[")
 
 
 def _is_plain(name: str) -> bool:

@@ -9,7 +9,7 @@ from komeet.canonical.request import Request
 from komeet.canonical.tool import HostedTool
 from komeet.wire.format import Envelope
 
-_STORED: Final = frozenset({"prompt", "container"})
+_STORED: Final = frozenset({"prompt", "container", "cachedContent", "cached_content"})
 """Members that refer to content which the provider keeps."""
 _HOSTED: Final = frozenset({"mcp_servers", "container"})
 """Members that make the provider run something."""

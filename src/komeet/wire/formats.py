@@ -7,7 +7,11 @@ from typing import Final
 from komeet.wire.anthropic_messages.format import FORMAT as ANTHROPIC_MESSAGES
 from komeet.wire.bedrock_converse.format import FORMAT as BEDROCK_CONVERSE
 from komeet.wire.cohere_chat.format import FORMAT as COHERE_CHAT
+from komeet.wire.embeddings import cohere, gemini, mistral, titan
+from komeet.wire.embeddings import openai as openai_embeddings
 from komeet.wire.format import Format, Kind
+from komeet.wire.moderations import mistral as mistral_moderations
+from komeet.wire.moderations import openai as openai_moderations
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
 from komeet.wire.openai_responses.format import FORMAT as OPENAI_RESPONSES
 from komeet.wire.ways import Targets
@@ -17,8 +21,21 @@ BOTH_ROLES: Final[Mapping[str, Format]] = MappingProxyType(
 )
 """What callers and providers may speak, by name."""
 
+_EMBEDDINGS: Final = (
+    openai_embeddings.TARGET,
+    mistral.TARGET,
+    gemini.TARGET,
+    cohere.TARGET,
+    cohere.ON_BEDROCK,
+    titan.TARGET,
+)
+_MODERATIONS: Final = (openai_moderations.TARGET, mistral_moderations.TARGET)
+_SINGLE: Final[Targets] = MappingProxyType(
+    {**{each.name: each for each in _EMBEDDINGS}, **{each.name: each for each in _MODERATIONS}}
+)
+
 FORMATS: Final[Targets] = MappingProxyType(
-    {**BOTH_ROLES, **{each.name: each for each in (BEDROCK_CONVERSE, COHERE_CHAT)}}
+    {**_SINGLE, **BOTH_ROLES, **{each.name: each for each in (BEDROCK_CONVERSE, COHERE_CHAT)}}
 )
 """What providers may speak, by name."""
 

@@ -366,6 +366,10 @@ class HubTap:
         out += b"".join([self._told(event) for event in last])
         return out + self._renderer.end(), True
 
+    def fail(self, error: UpstreamError) -> bytes:
+        """Return what tells the caller that the stream broke; only after `end`, and nothing may follow."""
+        return self._renderer.feed(Fail(error=error)) + self._renderer.end()
+
     def output_text(self) -> str:
         """Return all that the model wrote, for counting tokens."""
         return "".join(self._pieces)
