@@ -1,6 +1,7 @@
 """Writes the page about providers from their registry: `python -m komeet.cli.provider_reference`."""
 
 import sys
+from importlib.resources import files
 from typing import Final
 
 from komeet.providers.registry import Row, load
@@ -112,7 +113,18 @@ docs = "https://docs.example.com"
 
 `make docs` puts it into the table above, and `make test` checks the row. What a model takes differently (a renamed
 limit, parameters that it refuses) is a line in `src/komeet/catalog/profiles.toml`.
+
+The whole change that adds a provider, as a diff; this one is real:
+
+```diff
+{diff}
+```
+
+A provider with a format of its own is a folder in `src/komeet/wire/`, and a line in `wire/formats.py`
+([Architecture](architecture.md)).
 """
+_SHOWN: Final = "novita"
+"""The row that the guide shows."""
 
 
 _FORMATS: Final = {
@@ -140,7 +152,16 @@ def page() -> str:
         "| name | provider | variables | address | formats | prices | usage on streams |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
-    return _HEAD + "\n".join([*lines, *map(_line, rows)]) + "\n" + _FOOT
+    return _HEAD + "\n".join([*lines, *map(_line, rows)]) + "\n" + _FOOT.replace("{diff}", _diff())
+
+
+def _diff() -> str:
+    """Return the change that adds the row that is shown, as `git diff` would."""
+    text = files("komeet.providers").joinpath("registry.toml").read_text("utf-8")
+    (row,) = [part for part in text.split("\n\n") if f'\nname = "{_SHOWN}"\n' in part]
+    added = row.splitlines()
+    path = "src/komeet/providers/registry.toml"
+    return "\n".join([f"--- a/{path}", f"+++ b/{path}", *(f"+{line}" for line in added)])
 
 
 def _line(row: Row) -> str:
