@@ -33,6 +33,8 @@ EXPECTED: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("POST", "/v1/responses"): SHUT | {"valid": 400},
     ("POST", "/v1/messages"): SHUT | {"valid": 400},
     ("POST", "/v1/messages/count_tokens"): SHUT | {"valid": 400},
+    ("POST", "/v1/models/"): SHUT | {"valid": 404},  # `m` is followed by nothing that is to be done
+    ("POST", "/v1beta/models/"): SHUT | {"valid": 404},
     ("GET", "/v1/models"): SHUT | {"valid": 200},
     ("GET", "/v1/models/"): SHUT | {"valid": 200},
     ("GET", "/v1beta/models"): SHUT | {"valid": 200},
@@ -80,8 +82,11 @@ def ask(
 
 
 def error(reply: FakeReply) -> dict[str, str]:
-    """The error of a reply, whose shape is that of its surface: OpenAI's, or Anthropic's."""
+    """The error of a reply, whose shape is that of its surface: OpenAI's, Anthropic's, or Google's."""
     body = json.loads(reply.body)
+    if "status" in body["error"]:
+        assert set(body["error"]) == {"code", "message", "status", "details"}
+        return body["error"]
     shape = {"message", "type"} if body.get("type") == "error" else {"message", "type", "param", "code"}
     assert set(body["error"]) == shape
     return body["error"]
@@ -103,8 +108,9 @@ def test_who_gets_what(method: str, path: str, who: str) -> None:
     reply = ask(app, method, asked, secret=secret)
     assert reply.status == status
     if status == 401:
-        ours = path.startswith("/v1/messages")
-        assert error(reply)["type" if ours else "code"] == ("authentication_error" if ours else "invalid_api_key")
+        said = error(reply)
+        words = {"authentication_error", "invalid_api_key", "UNAUTHENTICATED"}
+        assert words & {said.get("type"), str(said.get("code")), said.get("status")}
         assert SECRET not in reply.body.decode()
     if method == "GET":
         assert ask(app, "HEAD", asked, secret=secret).status == status

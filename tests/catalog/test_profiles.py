@@ -1,7 +1,7 @@
 import pytest
 
 from komeet.catalog import profiles
-from komeet.catalog.profile import Profile, Sampling
+from komeet.catalog.profile import Profile, Sampling, ThinkingStyle
 from komeet.catalog.profiles import Profiles
 
 KNOWN = profiles.load()
@@ -71,6 +71,23 @@ def test_other_families() -> None:
     assert KNOWN.find("local", "smollm2-135m").context_window == 8192
     assert KNOWN.find("openrouter", "openai/gpt-5.2:online").hosted_tools
     assert KNOWN.find("openai", "gpt-4o-search-preview").hosted_tools
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "efforts"),
+    [
+        ("gemini-3-pro-preview", ThinkingStyle.ADAPTIVE, ("low", "high")),
+        ("gemini-3.1-pro-preview", ThinkingStyle.ADAPTIVE, ("low", "medium", "high")),
+        ("gemini-3-flash-preview", ThinkingStyle.ADAPTIVE, ("minimal", "low", "medium", "high")),
+        ("gemini-2.5-pro", ThinkingStyle.BUDGET, ("minimal", "low", "medium", "high")),
+        ("gemini-2.5-flash-lite", ThinkingStyle.BUDGET, ("none", "minimal", "low", "medium", "high")),
+        ("gemini-2.5-flash-image", ThinkingStyle.NONE, ()),
+        ("gemini-2.0-flash", ThinkingStyle.NONE, ()),
+    ],
+)
+def test_how_googles_lines_are_told_to_reason(model: str, thinking: ThinkingStyle, efforts: tuple[str, ...]) -> None:
+    found = KNOWN.find("google", model)
+    assert (found.thinking, found.efforts) == (thinking, efforts)
 
 
 def test_the_first_pattern_wins_and_a_dot_is_a_dot() -> None:

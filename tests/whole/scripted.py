@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tests.whole.speech import Chat, Messages, Responses, Scene
+from tests.whole.converse import Converse
+from tests.whole.speech import Chat, Gemini, Messages, Responses, Scene
 from tests.whole.upstream import Received, Step, whole
 
 SCENES: Final = (
@@ -33,7 +34,7 @@ EXPECTED: Final = [
 
 
 class Script:
-    """Answers a provider's three endpoints, by how far the conversation has come."""
+    """Answers a provider's endpoints, by how far the conversation has come."""
 
     def __init__(self) -> None:
         self.missing: list[str] = []
@@ -46,6 +47,10 @@ class Script:
             "/v1/chat/completions": (_chat_history, Chat),
             "/v1/responses": (_responses_history, Responses),
             "/v1/messages": (_messages_history, Messages),
+            "/v1/models/scripted:generateContent": (_gemini_history, Gemini),
+            "/v1/models/scripted:streamGenerateContent?alt=sse": (_gemini_history, Gemini),
+            "/v1/model/scripted/converse": (_converse_history, Converse),
+            "/v1/model/scripted/converse-stream": (_converse_history, Converse),
         }[request.target]
         history = list(read(body))
         results = {each[1]: each[2] for each in history if each[0] == "result"}
@@ -53,12 +58,15 @@ class Script:
         self._check(history, step, str(request.target))
         scene = SCENES[step]
         usage = (100 * (step + 1), 40, 20)
-        return write.stream(scene, usage) if body.get("stream") else whole(write.whole(scene, usage))
+        streamed = body.get("stream") or "stream" in request.target
+        return write.stream(scene, usage) if streamed else whole(write.whole(scene, usage))
 
     def _check(self, history: list[tuple[str, ...]], step: int, where: str) -> None:
         expected: list[tuple[str, ...]] = []
         for scene in SCENES[:step]:
-            expected.append(("reasoning", scene.reasoning, "" if "chat" in where else scene.seal))
+            # Gemini wants its signatures back, and not its thoughts.
+            said = "" if "generateContent" in where or "streamGenerate" in where else scene.reasoning
+            expected.append(("reasoning", said, "" if "chat" in where else scene.seal))
             expected += [("call", call_id, name, arguments) for call_id, name, arguments in scene.calls]
             expected += [("result", call_id, RESULTS[call_id]) for call_id, _, _ in scene.calls]
         same = [_plain(each) for each in history] == [_plain(each) for each in expected]
@@ -112,3 +120,33 @@ def _messages_history(body: Any) -> Iterator[tuple[str, ...]]:
                     yield "result", block["tool_use_id"], _text(block["content"])
                 case _:
                     pass
+
+
+def _gemini_history(body: Any) -> Iterator[tuple[str, ...]]:
+    for content in body["contents"]:
+        parts: list[Any] = content["parts"]
+        seals = [part["thoughtSignature"] for part in parts if "thoughtSignature" in part]
+        if seals:
+            yield "reasoning", "", "".join(seals)
+        for part in parts:
+            if "functionCall" in part:
+                call = part["functionCall"]
+                yield "call", call["id"], call["name"], json.dumps(call["args"])
+            elif "functionResponse" in part:
+                result = part["functionResponse"]
+                said = result["response"]
+                yield "result", result["id"], said.get("result") or said.get("error") or said["output"]
+
+
+def _converse_history(body: Any) -> Iterator[tuple[str, ...]]:
+    for message in body["messages"]:
+        for block in message["content"]:
+            if "reasoningContent" in block:
+                said = block["reasoningContent"]["reasoningText"]
+                yield "reasoning", said["text"], said["signature"]
+            elif "toolUse" in block:
+                call = block["toolUse"]
+                yield "call", call["toolUseId"], call["name"], json.dumps(call["input"])
+            elif "toolResult" in block:
+                result = block["toolResult"]
+                yield "result", result["toolUseId"], "".join(part["text"] for part in result["content"])

@@ -284,8 +284,9 @@ class Gemini:
             parts.append({"text": scene.text})
         for call_id, name, arguments in scene.calls:
             parts.append({"functionCall": {"id": call_id, "name": name, "args": json.loads(arguments)}})
-        if scene.seal and parts:
-            parts[-1]["thoughtSignature"] = scene.seal
+        if scene.seal and parts:  # of calls made at once the first carries it
+            signed = next((part for part in parts if "functionCall" in part), parts[-1])
+            signed["thoughtSignature"] = scene.seal
         return parts
 
     @classmethod

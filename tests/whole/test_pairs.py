@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,8 +15,8 @@ from tests.whole.scripted import EXPECTED, Script
 from tests.whole.upstream import Upstream
 
 CLIENTS: Final = Path(__file__).parents[1] / "clients"
-CALLERS: Final = ("openai_chat", "openai_responses", "anthropic_messages")
-FORMATS: Final = CALLERS
+CALLERS: Final = ("openai_chat", "openai_responses", "anthropic_messages", "gemini")
+FORMATS: Final = (*CALLERS, "bedrock_converse")
 
 
 class Stage:
@@ -54,9 +54,19 @@ def _providers(url: str) -> Mapping[str, Any]:
     return {"providers": [{"name": f"p-{name}", "base_url": url, "formats": [name]} for name in FORMATS]}
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["passed", "hub"])
+PASSED: Final = [(True, caller, provider) for caller in CALLERS for provider in FORMATS]
+HUB: Final = [(False, name, name) for name in CALLERS]
+"""Like and like, through the neutral model all the same; unlike pairs always go through it."""
+
+
+def _each(pairs: Sequence[tuple[bool, str, str]]) -> pytest.MarkDecorator:
+    ids = [f"{'passed' if passed else 'hub'}-{caller}-{provider}" for passed, caller, provider in pairs]
+    return pytest.mark.parametrize(("stage", "caller", "provider"), pairs, ids=ids, indirect=["stage"])
+
+
+@pytest.fixture(scope="module")
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """Once with the identity path, once with everything through the hub."""
+    """With the identity path, or with everything through the hub."""
     with Upstream() as upstream:
         config = {**_providers(upstream.url), "translation": {"pass_through": request.param}}
         with Gateway(tmp_path_factory.mktemp("pairs"), config=config) as gateway:
@@ -64,8 +74,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.mark.parametrize("form", ["whole", "stream"])
-@pytest.mark.parametrize("provider", FORMATS)
-@pytest.mark.parametrize("caller", CALLERS)
+@_each([*PASSED, *HUB])
 def test_a_conversation_with_tools_is_the_same_on_every_pair(
     stage: Stage, caller: str, provider: str, form: str
 ) -> None:
@@ -94,8 +103,7 @@ def older_openai(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", ["whole", "stream"])
-@pytest.mark.parametrize("provider", FORMATS)
-@pytest.mark.parametrize("caller", ["openai_chat", "openai_responses"])
+@_each([pair for pair in PASSED if pair[1] in ("openai_chat", "openai_responses")])
 def test_it_is_the_same_with_the_library_before(
     stage: Stage, older_openai: str, caller: str, provider: str, form: str
 ) -> None:

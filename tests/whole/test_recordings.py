@@ -70,7 +70,8 @@ def test_bytes_usage_and_cost(provider: str, tmp_path: Path) -> None:
     assert calls
     with Upstream() as upstream:
         name = f"my-{provider}" if provider in OWN else provider
-        config = {"providers": [{"name": name, "base_url": upstream.url, "api_key": "k"}]}
+        # What is recorded is Chat Completions, also of those who are asked in a format of their own otherwise.
+        config = {"providers": [{"name": name, "base_url": upstream.url, "api_key": "k", "formats": ["openai_chat"]}]}
         with Gateway(tmp_path, config) as gateway:
             costs = [_check(number, call, name, gateway, upstream) for number, call in calls]
     priced = [cost for cost in costs if cost is not None]

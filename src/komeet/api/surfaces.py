@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from komeet.access.rules import Access
-from komeet.api import chat, completions, embeddings, messages, models, moderations, responses
+from komeet.api import chat, completions, embeddings, gemini, messages, models, moderations, responses
 from komeet.api.operations import Operations
 from komeet.api.routes import Route
 from komeet.pipeline.ports import Ports
@@ -18,6 +18,7 @@ def routes(
     return (
         *(each.surface(ports).route for each in (chat, completions, responses, messages, embeddings, moderations)),
         messages.CountTokens(ports).route,
+        *gemini.Gemini(ports).routes,
         Route(method="GET", path=models.PATH, access=Access.KEY, handler=catalog.list),
         Route(method="GET", path=models.PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),
         Route(method="GET", path=models.GEMINI_PATH, access=Access.KEY, handler=catalog.list),

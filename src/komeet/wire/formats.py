@@ -10,6 +10,7 @@ from komeet.wire.cohere_chat.format import FORMAT as COHERE_CHAT
 from komeet.wire.embeddings import cohere, gemini, mistral, titan
 from komeet.wire.embeddings import openai as openai_embeddings
 from komeet.wire.format import Format, Kind
+from komeet.wire.gemini.format import FORMAT as GEMINI
 from komeet.wire.moderations import mistral as mistral_moderations
 from komeet.wire.moderations import openai as openai_moderations
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
@@ -17,7 +18,7 @@ from komeet.wire.openai_responses.format import FORMAT as OPENAI_RESPONSES
 from komeet.wire.ways import Targets
 
 BOTH_ROLES: Final[Mapping[str, Format]] = MappingProxyType(
-    {each.name: each for each in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES)}
+    {each.name: each for each in (OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI)}
 )
 """What callers and providers may speak, by name."""
 

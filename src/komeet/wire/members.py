@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 
 from komeet.canonical.extras import Extras
 from komeet.canonical.loss import Loss
-from komeet.core.errors import WireError
+from komeet.core.errors import Unrepresentable, WireError
 
 NULL: Final = Raw(b"null")
 
@@ -150,8 +150,22 @@ def merged(*extras: Extras) -> Extras:
     return {origin: members for some in extras for origin, members in some.items()}
 
 
+_CONTENT: Final = ("cachedContent", "cached_content", "prompt")
+"""Members of a request that stand for a part of the prompt, which a provider keeps."""
+
+
 def foreign(extras: Extras, path: str, origin: str) -> list[Loss]:
-    """Return the loss of what only a format other than `origin` understands; ids and states are not missed."""
+    """Return the loss of what only a format other than `origin` understands; ids and states are not missed.
+
+    Raises:
+        Unrepresentable: 422, a member of the request that stands for content, which is not left out.
+    """
+    for where, members in extras.items():
+        content = [] if path or where == origin else [name for name in _CONTENT if members.get(name, NULL) != NULL]
+        if content:
+            raise Unrepresentable(
+                f"{content[0]} stands for content that only the format {where} knows how to find.", param=content[0]
+            )
     return [
         Loss(f"{path}.{name}" if path else name, f"only the format {where} has it")
         for where, members in extras.items()

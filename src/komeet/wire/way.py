@@ -146,7 +146,8 @@ class Way:
         parts = [part for turn in self._asked.request.turns for part in _inside(turn.parts)]
         fetched = [part for part in parts if isinstance(part, File) and not self.target.fetches_files]
         seen = [part for part in parts if isinstance(part, Image) and not self.target.fetches_images]
-        return tuple({part.source.url: None for part in (*fetched, *seen) if isinstance(part.source, Url)})
+        sources = [part.source for part in (*fetched, *seen)]
+        return tuple({source.url: None for source in sources if isinstance(source, Url) and _on_the_web(source.url)})
 
     def inline(self, url: str, fetched: Inline) -> None:
         """Put what was fetched in the place of its address."""
@@ -198,6 +199,11 @@ class Way:
             except WireError:
                 pass
         return self._asked
+
+
+def _on_the_web(url: str) -> bool:
+    """Whether an address is one that anybody can fetch, and not a provider's own (`gs://`)."""
+    return url.lower().startswith(("https://", "http://"))
 
 
 def _inside(parts: tuple[Part, ...]) -> Iterable[Part]:

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from typing import Final
 
 from msgspec import Struct
-from tests.wire.matrix.cases import BOTH_ROLES, CHAPTERS, Case, base
+from tests.wire.matrix.cases import CHAPTERS, TARGETS, Case, base
 
 from komeet.catalog.profile import Profile
 from komeet.core.errors import WireError
-from komeet.wire.formats import BOTH_ROLES as WIRES
+from komeet.wire.format import NOWHERE, Target, Where
+from komeet.wire.formats import BOTH_ROLES, FORMATS
+from komeet.wire.single import EmbeddingTarget, ModerationTarget
 from komeet.wire.way import Way
+
+ADDRESSES: Final = {"gemini": Where("/v1beta/models/m:generateContent")}
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -21,13 +26,20 @@ class Outcome(Struct, frozen=True, kw_only=True):
     body: bytes = b""
 
 
+def target_of(name: str) -> Target:
+    """Return a format that answers, in the provider's role."""
+    found = FORMATS[name]
+    assert not isinstance(found, EmbeddingTarget | ModerationTarget)
+    return found
+
+
 def outcome(case: Case, caller: str, target: str) -> Outcome:
     """Send the case through the neutral model."""
     body = json.dumps(base(caller) | case.said[caller]).encode()
-    wire = WIRES[caller]
-    envelope = wire.parse_envelope(body, {})
+    wire, asked = BOTH_ROLES[caller], target_of(target)
+    envelope = wire.parse_envelope(body, {}, ADDRESSES.get(caller, NOWHERE))
     try:
-        way = Way(wire, WIRES[target], envelope, id="1", created=1, pass_through=False)
+        way = Way(wire, asked, envelope, id="1", created=1, pass_through=False)
         edited = way.request(model="m", profile=Profile(), output_limit=None, ask_usage=False)
     except WireError as error:
         return Outcome(refused=error.param or "?")
@@ -39,5 +51,5 @@ def every() -> Iterator[tuple[Case, str, str]]:
     for cases in CHAPTERS.values():
         for case in cases:
             for caller in case.said:
-                for target in BOTH_ROLES:
+                for target in TARGETS:
                     yield case, caller, target
