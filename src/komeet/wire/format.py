@@ -39,6 +39,8 @@ class Where(Struct, frozen=True):
 
 
 NOWHERE: Final = Where()
+ID_HEADERS: Final = (b"x-request-id",)
+"""In which headers an answer has the id of its call, in every format."""
 
 
 class Envelope(Struct, frozen=True, kw_only=True):
@@ -209,6 +211,16 @@ class Caller(Protocol):
 
     @property
     def kind(self) -> Kind: ...
+
+    @property
+    def id_headers(self) -> tuple[bytes, ...]:
+        """In which headers its libraries look for the id of a call."""
+        ...
+
+    @property
+    def takes_comments(self) -> bool:
+        """Whether its libraries leave out comments of a stream, which keep a silent connection open."""
+        ...
 
     def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes], where: Where = NOWHERE) -> Envelope:
         """Check and read the top level of a request.

@@ -18,7 +18,7 @@ from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
-from komeet.wire.format import NOWHERE, Edited, Envelope, Passed, Where, Whole
+from komeet.wire.format import ID_HEADERS, NOWHERE, Edited, Envelope, Passed, Where, Whole
 from komeet.wire.framing import EVENT_STREAM
 
 
@@ -44,6 +44,8 @@ class SingleCaller(ABC, Generic[Q, A]):
     __slots__ = ()
 
     name: str
+    id_headers: tuple[bytes, ...] = ID_HEADERS
+    takes_comments: bool = True
 
     @abstractmethod
     def parse_envelope(self, body: bytes, headers: Mapping[bytes, bytes], where: Where = NOWHERE) -> Envelope:

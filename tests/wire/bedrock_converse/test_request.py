@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 from tests.wire.bedrock_converse.model import check
 from tests.wire.matrix.cases import CHAPTERS, Case, base
+from tests.wire.matrix.outcome import ADDRESSES
 
 from komeet.canonical.part import (
     Audio,
@@ -32,6 +33,7 @@ from komeet.catalog.profile import Profile
 from komeet.catalog.profiles import load
 from komeet.core.errors import Unrepresentable, WireError
 from komeet.wire.bedrock_converse.format import FORMAT
+from komeet.wire.format import NOWHERE
 from komeet.wire.formats import BOTH_ROLES
 
 PROFILES: Final = load()
@@ -80,7 +82,8 @@ def _each_case() -> list[Any]:
 @pytest.mark.parametrize(("case", "caller"), _each_case())
 def test_what_a_caller_can_ask_is_sent_as_aws_describes_it(case: Case, caller: str) -> None:
     wire = BOTH_ROLES[caller]
-    request = wire.parse_request(wire.parse_envelope(json.dumps(base(caller) | case.said[caller]).encode(), {}))
+    body = json.dumps(base(caller) | case.said[caller]).encode()
+    request = wire.parse_request(wire.parse_envelope(body, {}, ADDRESSES.get(caller, NOWHERE)))
     for profile in EVERY:
         try:
             edited = FORMAT.render_request(request, profile, ask_usage=True)

@@ -53,7 +53,9 @@ def test_every_recording_is_looked_at() -> None:
 @needs_recordings
 @each_of(ANSWERED)
 def test_the_row_has_the_format_that_was_spoken(recording: Recording) -> None:
-    assert format_of(recording) in (*row(recording).formats, COHERE_CHAT.name)
+    # Google's endpoint for OpenAI's format is there for who names it: the row asks in Google's own.
+    elsewhere = ("openai_chat",) if row_of(recording) == "google" else ()
+    assert format_of(recording) in (*row(recording).formats, *elsewhere)
 
 
 @needs_recordings

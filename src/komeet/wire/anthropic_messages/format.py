@@ -22,22 +22,18 @@ from komeet.wire.anthropic_messages.stream import StreamParser
 from komeet.wire.anthropic_messages.tap import MessagesTap
 from komeet.wire.anthropic_messages.whole import MessagesWhole, read_whole
 from komeet.wire.extent import measure_request
-from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
-from komeet.wire.framing import EVENT_STREAM, EventStream
+from komeet.wire.format import ID_HEADERS, NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
+from komeet.wire.generation import Generation
 from komeet.wire.prompt import request_text
 
 
-class AnthropicMessages:
+class AnthropicMessages(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = ORIGIN
-    kind: Kind = "generation"
-    stream_type: bytes = EVENT_STREAM
-    least_output: int = 1
-    fetches_files: bool = True
-    fetches_images: bool = True
+    id_headers: tuple[bytes, ...] = (*ID_HEADERS, b"request-id")
 
     @property
     def passing(self) -> Passing:
@@ -45,9 +41,6 @@ class AnthropicMessages:
 
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
         return "/messages"
-
-    def framing(self) -> EventStream:
-        return EventStream()
 
     def parse_envelope(
         self,
@@ -106,9 +99,6 @@ class AnthropicMessages:
 
     def stream_parser(self) -> StreamParser:
         return StreamParser()
-
-    def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - none is ever sent
-        return False
 
     def parse_error(
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str

@@ -1,12 +1,17 @@
 """What the rendering of one request has in hand."""
 
+import re
+from typing import Final
+
 from komeet.canonical.loss import Loss
 from komeet.canonical.request import JsonOutput, Request
 from komeet.canonical.tool import CustomTool, FunctionTool, ToolChoice, ToolMode
 from komeet.catalog.profile import Profile, Structured
 from komeet.wire.anthropic_messages.cache import Marks
-from komeet.wire.anthropic_messages.ids import CallIds
+from komeet.wire.call_ids import CallIds, IdRule
 from komeet.wire.structured import JSON_TOOL
+
+_IDS: Final = IdRule(re.compile(r"[a-zA-Z0-9_-]{1,64}"), "toolu_")
 
 
 class Rendering:
@@ -18,7 +23,7 @@ class Rendering:
         self.request = request
         self.profile = profile
         self.losses: list[Loss] = []
-        self.ids = CallIds()
+        self.ids = CallIds(_IDS)
         self.marks = Marks(request, self.losses)
 
     @property

@@ -14,18 +14,17 @@ from komeet.wire.bedrock_converse.members import ORIGIN
 from komeet.wire.bedrock_converse.parse_response import parse_response
 from komeet.wire.bedrock_converse.render_request import render_request
 from komeet.wire.bedrock_converse.stream import StreamParser
-from komeet.wire.format import Edited, Kind, Passed, Target
+from komeet.wire.format import Edited, Passed, Target
+from komeet.wire.generation import Generation
 
 
-class BedrockConverse:
+class BedrockConverse(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = ORIGIN
-    kind: Kind = "generation"
     passing: None = None
-    least_output: int = 1
     fetches_files: bool = False
     fetches_images: bool = False
     stream_type: bytes = STREAM_TYPE
@@ -44,9 +43,6 @@ class BedrockConverse:
 
     def stream_parser(self) -> StreamParser:
         return StreamParser()
-
-    def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - none is ever sent
-        return False
 
     def parse_error(
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str

@@ -1,13 +1,18 @@
 """What the rendering of one request has in hand."""
 
+import re
+from typing import Final
+
 from komeet.canonical.loss import Loss
 from komeet.canonical.request import JsonOutput, Request
 from komeet.canonical.tool import CustomTool, FunctionTool, ToolChoice, ToolMode
 from komeet.catalog.profile import Profile, Structured
 from komeet.wire.bedrock_converse.cache import Marks
 from komeet.wire.bedrock_converse.documents import Names
-from komeet.wire.bedrock_converse.ids import CallIds
+from komeet.wire.call_ids import CallIds, IdRule
 from komeet.wire.structured import JSON_TOOL
+
+_IDS: Final = IdRule(re.compile(r"[a-zA-Z0-9_.:-]{1,64}"), "tooluse_")
 
 
 class Rendering:
@@ -19,7 +24,7 @@ class Rendering:
         self.request = request
         self.profile = profile
         self.losses: list[Loss] = []
-        self.ids = CallIds()
+        self.ids = CallIds(_IDS)
         self.names = Names()
         self.marks = Marks(profile, self.losses)
 

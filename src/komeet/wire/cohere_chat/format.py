@@ -11,23 +11,19 @@ from komeet.wire.cohere_chat.members import ORIGIN
 from komeet.wire.cohere_chat.parse_response import parse_response
 from komeet.wire.cohere_chat.render_request import render_request
 from komeet.wire.cohere_chat.stream import StreamParser
-from komeet.wire.format import Edited, Kind, Passed, Target
-from komeet.wire.framing import EVENT_STREAM, EventStream
+from komeet.wire.format import Edited, Passed, Target
+from komeet.wire.generation import Generation
 from komeet.wire.openai_errors import parse_error
 
 
-class CohereChat:
+class CohereChat(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = ORIGIN
-    kind: Kind = "generation"
     passing: None = None
-    stream_type: bytes = EVENT_STREAM
-    least_output: int = 1
     fetches_files: bool = False
-    fetches_images: bool = True
 
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
         return "/v2/chat"
@@ -38,14 +34,8 @@ class CohereChat:
     def parse_response(self, body: bytes) -> Response:
         return parse_response(body)
 
-    def framing(self) -> EventStream:
-        return EventStream()
-
     def stream_parser(self) -> StreamParser:
         return StreamParser()
-
-    def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - it is never asked for
-        return False
 
     def parse_error(
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str

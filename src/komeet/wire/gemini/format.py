@@ -11,8 +11,7 @@ from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire.extent import measure_request
-from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
-from komeet.wire.framing import EVENT_STREAM, EventStream
+from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
 from komeet.wire.gemini.edit import edit
 from komeet.wire.gemini.envelope import parse_envelope
 from komeet.wire.gemini.errors import parse_error, render_error, render_refusal, render_stream_error
@@ -25,20 +24,17 @@ from komeet.wire.gemini.render_stream import StreamRenderer
 from komeet.wire.gemini.stream import StreamParser
 from komeet.wire.gemini.tap import GeminiTap
 from komeet.wire.gemini.whole import GeminiWhole, read_whole
+from komeet.wire.generation import Generation
 from komeet.wire.prompt import request_text
 
 
-class Gemini:
+class Gemini(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = ORIGIN
-    kind: Kind = "generation"
-    stream_type: bytes = EVENT_STREAM
-    least_output: int = 1
-    fetches_files: bool = True
-    fetches_images: bool = True
+    takes_comments: bool = False  # they take every line that is no `data:` for a piece of JSON
 
     @property
     def passing(self) -> Passing:
@@ -47,9 +43,6 @@ class Gemini:
     def path(self, model: str, *, stream: bool) -> str:
         verb = "streamGenerateContent?alt=sse" if stream else "generateContent"
         return f"/models/{quote(model, safe='/')}:{verb}"
-
-    def framing(self) -> EventStream:
-        return EventStream()
 
     def parse_envelope(
         self,
@@ -108,9 +101,6 @@ class Gemini:
 
     def stream_parser(self) -> StreamParser:
         return StreamParser()
-
-    def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - none is ever sent
-        return False
 
     def parse_error(
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str

@@ -9,8 +9,8 @@ from komeet.canonical.response import Response
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
-from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
-from komeet.wire.framing import EVENT_STREAM, EventStream
+from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
+from komeet.wire.generation import Generation
 from komeet.wire.openai_chat.edit import edit
 from komeet.wire.openai_chat.envelope import parse_envelope
 from komeet.wire.openai_chat.errors import (
@@ -32,17 +32,13 @@ from komeet.wire.openai_chat.tap import ChatTap
 from komeet.wire.openai_chat.whole import ChatWhole, read_whole
 
 
-class OpenAIChat:
+class OpenAIChat(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = "openai_chat"
-    kind: Kind = "generation"
-    stream_type: bytes = EVENT_STREAM
-    least_output: int = 1
     fetches_files: bool = False
-    fetches_images: bool = True
 
     @property
     def passing(self) -> Passing:
@@ -50,9 +46,6 @@ class OpenAIChat:
 
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
         return "/chat/completions"
-
-    def framing(self) -> EventStream:
-        return EventStream()
 
     def parse_envelope(
         self,

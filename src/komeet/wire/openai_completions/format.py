@@ -10,7 +10,8 @@ from komeet.core.errors import KomeetError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
 from komeet.wire.extent import measure_request
-from komeet.wire.format import NOWHERE, Asked, Caller, Envelope, Kind, Passed, Where
+from komeet.wire.format import NOWHERE, Asked, Caller, Envelope, Passed, Where
+from komeet.wire.generation import Generation
 from komeet.wire.openai_completions.envelope import parse_envelope
 from komeet.wire.openai_completions.errors import render_stream_error
 from komeet.wire.openai_completions.members import ORIGIN
@@ -20,13 +21,12 @@ from komeet.wire.openai_completions.render_stream import StreamRenderer
 from komeet.wire.prompt import request_text
 
 
-class OpenAICompletions:
+class OpenAICompletions(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = ORIGIN
-    kind: Kind = "generation"
 
     def parse_envelope(
         self,

@@ -11,8 +11,8 @@ from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
 from komeet.wire.extent import measure_request
-from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Kind, Passed, Passing, Where
-from komeet.wire.framing import EVENT_STREAM, EventStream
+from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
+from komeet.wire.generation import Generation
 from komeet.wire.openai_responses.edit import edit
 from komeet.wire.openai_responses.envelope import parse_envelope
 from komeet.wire.openai_responses.errors import render_error, render_stream_error
@@ -28,17 +28,13 @@ from komeet.wire.openai_responses.whole import ResponsesWhole, read_whole
 from komeet.wire.prompt import request_text
 
 
-class OpenAIResponses:
+class OpenAIResponses(Generation):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
 
     name: str = ORIGIN
-    kind: Kind = "generation"
-    stream_type: bytes = EVENT_STREAM
     least_output: int = LEAST_OUTPUT
-    fetches_files: bool = True
-    fetches_images: bool = True
 
     @property
     def passing(self) -> Passing:
@@ -46,9 +42,6 @@ class OpenAIResponses:
 
     def path(self, model: str, *, stream: bool) -> str:  # noqa: ARG002 - one for all
         return "/responses"
-
-    def framing(self) -> EventStream:
-        return EventStream()
 
     def parse_envelope(
         self,
@@ -107,9 +100,6 @@ class OpenAIResponses:
 
     def stream_parser(self) -> StreamParser:
         return StreamParser()
-
-    def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - none is ever sent
-        return False
 
     def parse_error(
         self, status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str
