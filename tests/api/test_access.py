@@ -55,9 +55,13 @@ class Keys(FakeKeys):
         raise Unavailable("The store of API keys is out of reach.")
 
 
+async def exposition() -> bytes:
+    return b"metrics"
+
+
 def application(shown: Key, *, in_hand: bool = True) -> Application:
     ports = replace(World().ports, keys=Keys(shown, in_hand=in_hand))
-    return Application(routes(ports, dict, lambda: b"metrics"), ports)
+    return Application(routes(ports, dict, exposition), ports)
 
 
 def ask(

@@ -34,7 +34,7 @@ class Seen:
 
 
 def read(*pieces: bytes, head_only: bool = False) -> tuple[Seen, ResponseReader, BaseException | None]:
-    seen, reader = Seen(), ResponseReader("up.example", 1000)
+    seen, reader = Seen(), ResponseReader("up.example", 1000, 50)
     reader.expect(seen, head_only=head_only)
     for piece in pieces:
         if (error := reader.feed(piece)) is not None:

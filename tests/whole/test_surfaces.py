@@ -89,12 +89,13 @@ def test_a_body_that_is_no_call_is_refused_in_the_shape_of_the_surface(stage: St
     ours = surface in ("messages", "count")
     assert shape(answer) == ({"type", "message"} if ours else {"message", "type", "param", "code"})
     assert "x-request-id" in answer.headers
+    assert answer.headers.get("request-id") == (answer.headers["x-request-id"] if ours else None)
 
 
 @pytest.mark.parametrize("surface", CALLS)
 def test_a_wrong_method_is_refused_in_the_shape_of_the_surface(stage: Stage, surface: str) -> None:
     answer = stage.gateway.request("PUT", CALLS[surface][0], b"{}")
-    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert (answer.status, answer.headers["allow"]) == (405, "OPTIONS, POST")
 
 
 def test_a_key_is_taken_as_anthropics_library_sends_it(stage: Stage) -> None:

@@ -106,12 +106,13 @@ def _url(setup: Setup, port: int) -> Generator[str]:
         yield url
         return
     from komeet import app  # noqa: PLC0415 - most commands need none of it
+    from komeet.serving.server import serving  # noqa: PLC0415 - the same
 
     try:
         gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
     except (StoreError, ConfigError) as error:
         fail(f"no Komeet answers at {url} (--port says where), and none can be run for this answer: {error}")
-    with socket.create_server(("127.0.0.1", 0)) as listener, app.serving(gateway, setup.config, listener):
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(gateway, setup.config, listener):
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 

@@ -34,11 +34,12 @@ class End(Struct, frozen=True, kw_only=True):
     """Why it ended: `stop`, `length`, …; empty: it did not say."""
 
 
-def base_url(host: str, port: int) -> str:
+def base_url(host: str, port: int, *, tls: bool = False) -> str:
     """Return where a Komeet that listens on `host` is reached from this machine."""
     if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def is_up(url: str) -> bool:

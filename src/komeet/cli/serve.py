@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,9 +22,6 @@ from komeet.config.load import ConfigError, default_data_dir
 from komeet.local.weights import SMOLLM2
 from komeet.store.errors import StoreError
 from komeet.telemetry.logs import configure
-
-if TYPE_CHECKING:
-    from komeet.app import Gateway
 
 _TO_ANOTHER_PORT = frozenset({errno.EADDRINUSE, errno.EACCES})
 
@@ -38,21 +35,36 @@ def serve(
         str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.", show_default="127.0.0.1")
     ] = None,
     port: Port = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=256, help="Processes that answer calls.", show_default="as many as cores, at most 4"
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Start Komeet."""
     setup = read(config, data_dir)
     configure(setup.config.log.level, setup.config.log.format)
     with _listen(host or setup.config.server.host, setup.config.server.port if port is None else port) as listener:
-        from komeet import app  # noqa: PLC0415 - most commands need none of it
+        from komeet.serving.process import StartError  # noqa: PLC0415 - most commands need none of it
+        from komeet.serving.run import run  # noqa: PLC0415 - the same
+        from komeet.serving.settings import Source  # noqa: PLC0415 - the same
 
-        try:
-            gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
-        except (StoreError, ConfigError) as error:
-            fail(str(error))
+        source = Source(setup.config_file, workers)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # while the server runs, the signal is its own
-        with contextlib.suppress(KeyboardInterrupt):
-            app.serve(gateway, setup.config, listener, lambda: _greet(setup, listener, gateway))
+        try:
+            run(
+                listener,
+                setup.data_dir,
+                source,
+                source.settings(setup.config_text),
+                lambda ready, orphans: _greet(setup, listener, ready.example, orphans),
+            )
+        except (StoreError, ConfigError, StartError) as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            pass  # before there was anything to settle
     console().print("Stopped; everything is settled.")
 
 
@@ -69,23 +81,23 @@ def _listen(host: str, port: int) -> socket.socket:
         fail(f"cannot listen on {host} port {port}: {why}{hint}")
 
 
-def _greet(setup: Setup, listener: socket.socket, gateway: "Gateway") -> None:
+def _greet(setup: Setup, listener: socket.socket, example: str | None, orphans: int) -> None:
     """Say where it listens, what it found, and what to paste."""
-    url = base_url(*listener.getsockname()[:2]) + "/v1"
+    url = base_url(*listener.getsockname()[:2], tls=setup.config.server.tls is not None) + "/v1"
     command = escape(_command())
     say = console().print
     say(f"[bold]Komeet[/bold] listens on [bold]{url}[/bold]  (data: {escape(str(setup.data_dir))})")
     names = [provider.name for provider in setup.found.providers]
     say(f"Providers: {escape(', '.join(names) or 'none')}  [dim](`{command} doctor` says which there could be)[/dim]")
-    if gateway.orphans:
-        say(f"[yellow]{_under_way(gateway.orphans)}[/yellow]")
+    if orphans:
+        say(f"[yellow]{_under_way(orphans)}[/yellow]")
     say(f"""
 A key, then a first call (in another terminal):
 
   export KOMEET_API_KEY=$({command} key create --name me{escape(_same_data(setup))})
   curl {url}/chat/completions \\
     -H "Authorization: Bearer $KOMEET_API_KEY" -H "Content-Type: application/json" \\
-    -d '{{"model": "{_example(gateway, names)}", "messages": \\[{{"role": "user", "content": "What is a comet?"}}], \
+    -d '{{"model": "{_example(example, names)}", "messages": \\[{{"role": "user", "content": "What is a comet?"}}], \
 "max_tokens": 80}}'
 """)
 
@@ -96,12 +108,11 @@ def _under_way(count: int) -> str:
     return f"{count:,} calls were under way when Komeet last ended; their holds stay (orphans)."
 
 
-def _example(gateway: "Gateway", providers: Sequence[str]) -> str:
+def _example(listed: str | None, providers: Sequence[str]) -> str:
     """A model that would answer: the embedded one if it is there, since it needs no account."""
     if "local" in providers:
         return SMOLLM2.model
-    listed = gateway.directory.listing()
-    return listed[0].id if listed else f"{providers[0] if providers else 'PROVIDER'}/MODEL"
+    return listed or f"{providers[0] if providers else 'PROVIDER'}/MODEL"
 
 
 def _same_data(setup: Setup) -> str:

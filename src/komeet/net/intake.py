@@ -13,20 +13,26 @@ from msgspec import Struct
 from komeet.core.clock import Clock
 from komeet.core.errors import (
     BodyTooLarge,
+    ExpectationFailed,
     HeadersTooLarge,
     KomeetError,
     NotSupported,
     RequestTimeout,
+    UnsupportedCoding,
     VersionNotSupported,
     WireError,
 )
 from komeet.core.http import HttpRequest
+from komeet.net.forwarded import ClientOf
 from komeet.net.limits import ServerLimits
 
 _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"x-api-key", b"expect"}
 )
 """Fields of which two would let two readers see two different requests."""
+
+_LISTS = frozenset({b"forwarded", b"x-forwarded-for", b"connection"})
+"""Fields of which several are one list (RFC 9110, 5.3), and are read here as one."""
 
 _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]"
 """What a host and a port may consist of (RFC 3986, 3.2.2)."""
@@ -65,12 +71,12 @@ class Intake:
     """Turns bytes, split anywhere, into `ready`: requests in order, and at most one refusal, which is the last."""
 
     __slots__ = (
-        "_arrived", "_body", "_clock", "_fields", "_headers", "_http11", "_keep_alive", "_limits", "_over", "_parser",
-        "_path", "_peer", "_query", "_repeated", "_repeats", "_since", "_size", "_target", "_unfruitful", "_upgrading",
-        "expects", "phase", "ready",
+        "_arrived", "_body", "_client_of", "_clock", "_fields", "_headers", "_http11", "_keep_alive", "_limits",
+        "_over", "_parser", "_path", "_peer", "_query", "_repeated", "_repeats", "_since", "_size", "_target",
+        "_unfruitful", "_upgrading", "expects", "phase", "ready",
     )  # fmt: skip
 
-    def __init__(self, limits: ServerLimits, clock: Clock, peer: str) -> None:
+    def __init__(self, limits: ServerLimits, clock: Clock, peer: str, client_of: ClientOf | None = None) -> None:
         self.ready: deque[Arrival | KomeetError] = deque()
         self.phase = Phase.BETWEEN
         self.expects = False
@@ -78,6 +84,7 @@ class Intake:
         self._limits: Final = limits
         self._clock: Final = clock
         self._peer: Final = peer
+        self._client_of: Final = client_of
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._over = False
         self._upgrading = False
@@ -169,7 +176,11 @@ class Intake:
             if name in _SINGLE:
                 raise WireError(f"The header field {name.decode('latin-1')} is there twice: send it once.")
             self._repeats += 1
-            self._repeated += len(name) + len(fields[name]) + 4
+            self._repeated += len(name) + 4
+            if name in _LISTS:
+                value = fields[name] + b", " + value
+            else:
+                self._repeated += len(fields[name])
         fields[name] = value.rstrip()
 
     def on_headers_complete(self) -> None:
@@ -193,8 +204,10 @@ class Intake:
         elif (length := headers.get(b"content-length")) is not None and int(length) > limits.body_bytes:
             raise self._body_too_large()
         self._split_target()
+        if b"content-encoding" in headers:
+            self._check_compression(headers[b"content-encoding"])
         if b"expect" in headers and self._http11:
-            self.expects = headers[b"expect"].lower() == b"100-continue"
+            self._check_expectation(headers[b"expect"])
         # HTTP/1.0 may ask to stay; nobody who still speaks it needs to.
         self._keep_alive = self._http11 and parser.should_keep_alive()
         if parser.should_upgrade():
@@ -230,7 +243,7 @@ class Intake:
             headers=self._headers,
             body=body if isinstance(body, bytes) else bytes(body),
             arrived=self._arrived,
-            peer=self._peer,
+            peer=self._peer if self._client_of is None else self._client_of(self._headers),
         )
         self.ready.append(Arrival(request, self._keep_alive, self._http11))
         self._body = b""
@@ -253,6 +266,15 @@ class Intake:
         if coding.lower() != b"chunked":
             raise NotSupported("The only transfer-encoding supported here is chunked.")
         self._fields = {}  # trailers come through on_header too: they end here, unread
+
+    def _check_compression(self, coding: bytes) -> None:
+        if coding.lower() not in {b"", b"identity"}:
+            raise UnsupportedCoding("Compressed bodies are not taken: send it without content-encoding.")
+
+    def _check_expectation(self, expected: bytes) -> None:
+        if expected.lower() != b"100-continue":
+            raise ExpectationFailed("The only expectation that can be met is 100-continue.")
+        self.expects = True
 
     def _split_target(self) -> None:
         target = self._target

@@ -7,7 +7,7 @@ from komeet.pipeline.answer import JSON
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.run import LOG, refuse
-from komeet.pipeline.stages import choose, identify, parse
+from komeet.pipeline.stages import REQUEST
 from komeet.providers.provider import outgoing
 from komeet.wire.format import Caller, Edited, Envelope, Passed
 from komeet.wire.formats import choose_format
@@ -34,7 +34,8 @@ class Counting(Caller, Protocol):
 async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
     """Answer with the provider's own count, or with ours where it has none; every error becomes an answer."""
     try:
-        for stage in (identify, parse, choose):
+        ports.admission.enter(call)
+        for stage in REQUEST:
             await stage(call, ports)
         await _count(call, counting, ports)
     except KomeetError as error:
@@ -42,12 +43,15 @@ async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
     except Exception:  # noqa: BLE001 - a fault of ours is an answer too
         LOG.exception("call %s failed", call.id)
         refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
+    finally:
+        ports.admission.leave(call)
 
 
 async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     candidate = call.candidates[0]
     provider, envelope = candidate.provider, call.known_envelope
-    headers = [JSON, (b"x-request-id", call.id.encode()), (b"x-komeet-provider", provider.name.encode())]
+    ids = [(name, call.id.encode()) for name in call.format.id_headers]
+    headers = [JSON, *ids, (b"x-komeet-provider", provider.name.encode())]
     name = choose_format(counting.name, counting.kind, provider.formats, candidate.profile.formats)
     if name is None or name != counting.name or envelope.sealed:
         usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
@@ -74,6 +78,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     if 200 <= answer.status < 300:
         call.reply.whole(200, headers, body)
         return
+    body = provider.without_secrets(body)
     refusal = ports.formats[name].parse_error(answer.status, answer.headers, body, provider.name)
     if not isinstance(refusal, Passed):
         raise refusal
