@@ -6,15 +6,16 @@
 UV = .ci/uv
 RUN = $(UV) run --no-sync
 
-# Passed on: make serve ARGS="--port 8080", make test PYTEST_ARGS="-k ledger", make bench BENCH_ARGS="--rounds 5"
+# Passed on: make serve ARGS="--port 8080", make test PYTEST_ARGS="-k ledger", make test-clients ARGS="--only llm",
+# make bench BENCH_ARGS="--rounds 5"
 ARGS =
 PYTEST_ARGS =
 BENCH_ARGS =
 
-.PHONY: help serve test check lock lint types imports fmt bench docs sync sync-dev
+.PHONY: help serve test test-clients check lock lint types imports fmt bench docs sync sync-dev
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 # `exec`: what stops make stops the program too, instead of leaving it behind a shell.
 serve: sync ## install what is missing, then start Komeet on http://127.0.0.1:4000
@@ -22,6 +23,9 @@ serve: sync ## install what is missing, then start Komeet on http://127.0.0.1:40
 
 test: check ## the checks, then every test
 	@exec $(RUN) pytest $(PYTEST_ARGS)
+
+test-clients: sync-dev ## real clients against a running Komeet; writes docs/clients.md (needs Node)
+	@exec $(RUN) python -m tests.clients.run $(ARGS)
 
 check: lock lint types imports ## lock file, format, lint, types, import contracts
 
@@ -37,7 +41,9 @@ docs: sync-dev ## write the pages that are made from the code
 	@$(RUN) python -m komeet.cli.reference > docs/cli.md
 	@$(RUN) python -m komeet.cli.provider_reference > docs/providers.md
 	@$(RUN) python -m tests.wire.matrix.page > docs/translation.md
+	@$(RUN) python -m tests.clients.run --page
 	@$(RUN) python -m tests.wire.dialects.page > docs/dialects.md
+	@$(RUN) python -m tests.wire.recordings_page > docs/recordings.md
 
 # The steps of `check`; each runs alone too.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-TARGETS = frozenset({"serve", "test", "check", "fmt", "bench", "docs", "help"})
+TARGETS = frozenset({"serve", "test", "test-clients", "check", "fmt", "bench", "docs", "help"})
 SHELL = ("sh", "bash", "dirname", "sed", "mkdir", "mktemp", "rm", "mv", "grep", "chmod", "cat")
 
 

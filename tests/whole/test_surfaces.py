@@ -89,6 +89,7 @@ def test_a_body_that_is_no_call_is_refused_in_the_shape_of_the_surface(stage: St
     ours = surface in ("messages", "count")
     assert shape(answer) == ({"type", "message"} if ours else {"message", "type", "param", "code"})
     assert "x-request-id" in answer.headers
+    assert answer.headers.get("request-id") == (answer.headers["x-request-id"] if ours else None)
 
 
 @pytest.mark.parametrize("surface", CALLS)

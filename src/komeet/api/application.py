@@ -51,4 +51,5 @@ class Application:
     def refusal(self, error: KomeetError, wire: AnyCaller = OPENAI_CHAT) -> tuple[int, Headers, bytes]:
         """Return the answer to a request that never became a call."""
         status, headers, body = wire.render_error(error)
-        return status, [*headers, (b"x-request-id", new_id("req_", self._ports.clock).encode())], body
+        made = new_id("req_", self._ports.clock).encode()
+        return status, [*headers, *[(name, made) for name in wire.id_headers]], body

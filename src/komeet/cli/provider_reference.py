@@ -123,8 +123,6 @@ The whole change that adds a provider, as a diff; this one is real:
 A provider with a format of its own is a folder in `src/komeet/wire/`, and a line in `wire/formats.py`
 ([Architecture](architecture.md)).
 """
-_SHOWN: Final = "novita"
-"""The row that the guide shows."""
 
 
 _FORMATS: Final = {
@@ -156,10 +154,10 @@ def page() -> str:
 
 
 def _diff() -> str:
-    """Return the change that adds the row that is shown, as `git diff` would."""
+    """Return the change that adds the shortest of the rows that have prices, as `git diff` would."""
     text = files("komeet.providers").joinpath("registry.toml").read_text("utf-8")
-    (row,) = [part for part in text.split("\n\n") if f'\nname = "{_SHOWN}"\n' in part]
-    added = row.splitlines()
+    rows = [part for part in text.split("\n\n") if part.startswith("[[provider]]") and "\nprice_id" in part]
+    added = min(rows, key=len).splitlines()
     path = "src/komeet/providers/registry.toml"
     return "\n".join([f"--- a/{path}", f"+++ b/{path}", *(f"+{line}" for line in added)])
 

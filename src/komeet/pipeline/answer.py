@@ -25,7 +25,7 @@ KEPT_BODY = 1 << 20
 
 def reply_headers(call: Call, attempt: Attempt | None) -> list[tuple[bytes, bytes]]:
     """Return the headers that every answer carries; `attempt` is the one whose provider it is from, or about."""
-    headers = [(b"x-request-id", call.id.encode())]
+    headers = [(name, call.id.encode()) for name in call.format.id_headers]
     if attempt is None:
         return headers
     headers.append((b"x-komeet-provider", attempt.candidate.provider.name.encode()))

@@ -47,7 +47,8 @@ async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
 async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     candidate = call.candidates[0]
     provider, envelope = candidate.provider, call.known_envelope
-    headers = [JSON, (b"x-request-id", call.id.encode()), (b"x-komeet-provider", provider.name.encode())]
+    ids = [(name, call.id.encode()) for name in call.format.id_headers]
+    headers = [JSON, *ids, (b"x-komeet-provider", provider.name.encode())]
     name = choose_format(counting.name, counting.kind, provider.formats, candidate.profile.formats)
     if name is None or name != counting.name or envelope.sealed:
         usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
