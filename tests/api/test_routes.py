@@ -32,7 +32,7 @@ from komeet.api.surfaces import routes
         ("HEAD", "/v1/chat/completions", 405, b"POST"),
         ("get", "/v1/models", 405, b"GET, HEAD"),
         ("POST", "/v1/models", 405, b"GET, HEAD"),
-        ("DELETE", "/v1/models/m", 405, b"GET, HEAD"),
+        ("DELETE", "/v1/models/m", 405, b"GET, HEAD, POST"),
         ("POST", "/metrics", 405, b"GET, HEAD"),
     ],
 )
