@@ -70,9 +70,7 @@ class SingleWay(Generic[Q, A]):
         if self._passing is not None:
             edited = self._passing.edit(self.envelope, model)
         else:
-            edited = self.target.render_request(
-                self._caller.parse_request(replace(self.envelope, model=model)), profile
-            )
+            edited = self.target.render_request(replace(self._known(), model=model), profile)
         if self._strict and edited.losses:
             raise not_kept(edited.losses[0])
         return edited
