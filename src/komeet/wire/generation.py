@@ -1,7 +1,11 @@
 """What the formats of calls that generate have in common, unless one of them says otherwise."""
 
-from komeet.wire.format import ID_HEADERS, Kind
+from komeet.canonical.extent import Extent
+from komeet.canonical.request import Request
+from komeet.wire.extent import measure_request
+from komeet.wire.format import ID_HEADERS, Envelope, Kind
 from komeet.wire.framing import EVENT_STREAM, EventStream, Framing
+from komeet.wire.prompt import request_text
 
 
 class Generation:
@@ -24,3 +28,21 @@ class Generation:
     def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - none is ever sent
         """Whether a refusal is about having been asked for usage: never."""
         return False
+
+
+class Understood(Generation):
+    """A caller's format whose requests are measured, and their tokens counted, by what they mean."""
+
+    __slots__ = ()
+
+    def parse_request(self, envelope: Envelope) -> Request:
+        """Return the whole request in the neutral model; each format has its own."""
+        raise NotImplementedError
+
+    def measure(self, envelope: Envelope) -> Extent:
+        """Return how much the request may make a provider read and do."""
+        return measure_request(self.parse_request(envelope), envelope)
+
+    def prompt_text(self, envelope: Envelope) -> str:
+        """Return the text that the request sends, for counting tokens."""
+        return request_text(self.parse_request(envelope))

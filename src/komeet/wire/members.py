@@ -80,6 +80,11 @@ class Members:
         self._left = dict(members)
         self._path = path
 
+    @staticmethod
+    def absent(path: str) -> WireError:
+        """Return the error for a member that must be there, in the words of the format."""
+        return missing(path)
+
     def path(self, name: str) -> str:
         """Return the path of a member."""
         return f"{self._path}.{name}" if self._path else name
@@ -105,7 +110,7 @@ class Members:
         """Take a string out that must be there."""
         value = self.text(name)
         if value is None:
-            raise missing(self.path(name))
+            raise self.absent(self.path(name))
         return value
 
     def within(self, name: str) -> Self | None:
@@ -117,7 +122,7 @@ class Members:
         """Take an object out that must be there."""
         members = self.within(name)
         if members is None:
-            raise missing(self.path(name))
+            raise self.absent(self.path(name))
         return members
 
     def fitting(self, name: str, decoder: Decoder[_T | None]) -> _T | None:

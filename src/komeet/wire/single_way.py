@@ -4,14 +4,13 @@ from typing import Generic
 
 from msgspec.structs import replace
 
-from komeet.canonical.loss import Loss
 from komeet.canonical.part import Inline
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
-from komeet.core.errors import Garbled, InternalError, Unrepresentable, UpstreamError
+from komeet.core.errors import Garbled, InternalError, UpstreamError
 from komeet.wire.format import Edited, Envelope, Tap, Whole
 from komeet.wire.single import A, Q, SingleCaller, SinglePassing, SingleTarget
-from komeet.wire.way import Answered
+from komeet.wire.way import Answered, not_kept
 
 
 class SingleWay(Generic[Q, A]):
@@ -71,11 +70,9 @@ class SingleWay(Generic[Q, A]):
         if self._passing is not None:
             edited = self._passing.edit(self.envelope, model)
         else:
-            edited = self.target.render_request(
-                self._caller.parse_request(replace(self.envelope, model=model)), profile
-            )
+            edited = self.target.render_request(replace(self._known(), model=model), profile)
         if self._strict and edited.losses:
-            raise _refused(edited.losses[0])
+            raise not_kept(edited.losses[0])
         return edited
 
     def urls(self) -> tuple[str, ...]:
@@ -116,13 +113,6 @@ class SingleWay(Generic[Q, A]):
         if self._request is None:
             self._request = self._caller.parse_request(self.envelope)
         return self._request
-
-
-def _refused(loss: Loss) -> Unrepresentable:
-    return Unrepresentable(
-        f"{loss.path} cannot be kept ({loss.reason}), and this gateway is set to refuse what it cannot keep.",
-        param=loss.path,
-    )
 
 
 class _Written:

@@ -133,7 +133,7 @@ class Way:
             request = replace(request, model=model, output_limit=limit)
             edited = self.target.render_request(request, profile, ask_usage=ask_usage)
         if self._strict and edited.losses:
-            raise _refused(edited.losses[0])
+            raise not_kept(edited.losses[0])
         return edited
 
     @property
@@ -232,7 +232,8 @@ def _filled(part: Part, url: str, fetched: Inline) -> Part:
             return part
 
 
-def _refused(loss: Loss) -> Unrepresentable:
+def not_kept(loss: Loss) -> Unrepresentable:
+    """Return the refusal of a call that would lose something, where the policy is to refuse such calls."""
     return Unrepresentable(
         f"{loss.path} cannot be kept ({loss.reason}), and this gateway is set to refuse what it cannot keep.",
         param=loss.path,

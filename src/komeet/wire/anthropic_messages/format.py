@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Final
 
-from komeet.canonical.extent import Extent
 from komeet.canonical.request import Request
 from komeet.canonical.response import Response
 from komeet.catalog.profile import Profile
@@ -21,13 +20,11 @@ from komeet.wire.anthropic_messages.render_stream import StreamRenderer
 from komeet.wire.anthropic_messages.stream import StreamParser
 from komeet.wire.anthropic_messages.tap import MessagesTap
 from komeet.wire.anthropic_messages.whole import MessagesWhole, read_whole
-from komeet.wire.extent import measure_request
 from komeet.wire.format import ID_HEADERS, NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
-from komeet.wire.generation import Generation
-from komeet.wire.prompt import request_text
+from komeet.wire.generation import Understood
 
 
-class AnthropicMessages(Generation):
+class AnthropicMessages(Understood):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
@@ -52,12 +49,6 @@ class AnthropicMessages(Generation):
 
     def parse_request(self, envelope: Envelope) -> Request:
         return parse_request(envelope)
-
-    def measure(self, envelope: Envelope) -> Extent:
-        return measure_request(parse_request(envelope), envelope)
-
-    def prompt_text(self, envelope: Envelope) -> str:
-        return request_text(parse_request(envelope))
 
     def render_response(self, response: Response, asked: Asked) -> bytes:
         return render_response(response, asked)

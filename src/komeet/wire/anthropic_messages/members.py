@@ -1,6 +1,6 @@
 """Members of this format's objects, and what it calls itself; mistakes are told in Anthropic's words."""
 
-from typing import ClassVar, Final, Self, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from msgspec import Raw
 from msgspec.json import Decoder
@@ -54,19 +54,10 @@ class Members(members.Members):
         """
         return read(self.raw(name), decoder, self.path(name), expected)
 
-    def need(self, name: str) -> str:
-        """Take a string out that must be there."""
-        value = self.text(name)
-        if value is None:
-            raise missing(self.path(name))
-        return value
-
-    def inside(self, name: str) -> Self:
-        """Take an object out that must be there."""
-        inner = self.within(name)
-        if inner is None:
-            raise missing(self.path(name))
-        return inner
+    @staticmethod
+    def absent(path: str) -> WireError:
+        """Return the error for a member that must be there."""
+        return missing(path)
 
 
 def place(name: str) -> str:

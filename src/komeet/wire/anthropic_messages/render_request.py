@@ -194,6 +194,4 @@ def _lose_knobs(rendering: Rendering) -> None:
         "prompt_cache_key": request.prompt_cache_key,
         "metadata": request.metadata,
     }
-    for name, value in set_.items():
-        if value:
-            rendering.lose(name, _NO_WORD)
+    rendering.lose_set(set_, _NO_WORD)

@@ -156,6 +156,4 @@ def _lose_knobs(rendering: Rendering) -> None:
         "prompt_cache_key": request.prompt_cache_key,
         "user": request.user,
     }
-    for name, value in set_.items():
-        if value:
-            rendering.lose(name, _NO_WORD)
+    rendering.lose_set(set_, _NO_WORD)

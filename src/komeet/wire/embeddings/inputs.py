@@ -41,11 +41,6 @@ def parse_inputs(raw: Raw | None) -> Inputs:
             raise wrong_type("input", "a string or an array", raw)
 
 
-def count_inputs(raw: Raw) -> int:
-    """Return how many there are, of inputs that were parsed before."""
-    return len(parse_inputs(raw))
-
-
 def input_text(raw: Raw) -> str:
     """Return the text of inputs that were parsed before, for counting tokens; what is tokens already stays as many."""
     inputs = parse_inputs(raw)

@@ -11,7 +11,7 @@ from komeet.canonical.extent import Extent
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import UpstreamError
-from komeet.wire.embeddings.inputs import count_inputs, input_text, parse_inputs
+from komeet.wire.embeddings.inputs import input_text, parse_inputs
 from komeet.wire.embeddings.openai_envelope import ORIGIN, RequestMembers, parse_envelope, wanted_encoding
 from komeet.wire.embeddings.said import PURPOSES
 from komeet.wire.embeddings.shape import Whole, counted, parse, read, text
@@ -56,8 +56,7 @@ class OpenAIEmbeddings(EmbeddingCaller):
         )
 
     def measure(self, envelope: Envelope) -> Extent:
-        inputs = count_inputs(envelope.fields["input"])
-        return Extent(bytes=envelope.size, inputs=inputs, output_limit=0)
+        return Extent(bytes=envelope.size, inputs=envelope.inputs, output_limit=0)
 
     def prompt_text(self, envelope: Envelope) -> str:
         return input_text(envelope.fields["input"])

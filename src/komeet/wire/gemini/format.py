@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from komeet.canonical.extent import Extent
 from komeet.canonical.request import Request
 from komeet.canonical.response import Response
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
-from komeet.wire.extent import measure_request
 from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
 from komeet.wire.gemini.edit import edit
 from komeet.wire.gemini.envelope import parse_envelope
@@ -24,11 +22,10 @@ from komeet.wire.gemini.render_stream import StreamRenderer
 from komeet.wire.gemini.stream import StreamParser
 from komeet.wire.gemini.tap import GeminiTap
 from komeet.wire.gemini.whole import GeminiWhole, read_whole
-from komeet.wire.generation import Generation
-from komeet.wire.prompt import request_text
+from komeet.wire.generation import Understood
 
 
-class Gemini(Generation):
+class Gemini(Understood):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
@@ -54,12 +51,6 @@ class Gemini(Generation):
 
     def parse_request(self, envelope: Envelope) -> Request:
         return parse_request(envelope)
-
-    def measure(self, envelope: Envelope) -> Extent:
-        return measure_request(parse_request(envelope), envelope)
-
-    def prompt_text(self, envelope: Envelope) -> str:
-        return request_text(parse_request(envelope))
 
     def render_response(self, response: Response, asked: Asked) -> bytes:
         return render_response(response, asked)

@@ -7,7 +7,7 @@ by the second name here; what is left over keeps the name that it had.
 import re
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import ClassVar, Final, Self, TypeVar
+from typing import ClassVar, Final, TypeVar
 
 from msgspec import Raw
 from msgspec.json import Decoder
@@ -93,19 +93,10 @@ class Members(members.Members):
         """
         return read(self.raw(name), decoder, self.path(name), expected)
 
-    def need(self, name: str) -> str:
-        """Take a string out that must be there."""
-        value = self.text(name)
-        if value is None:
-            raise missing(self.path(name))
-        return value
-
-    def inside(self, name: str) -> Self:
-        """Take an object out that must be there."""
-        inner = self.within(name)
-        if inner is None:
-            raise missing(self.path(name))
-        return inner
+    @staticmethod
+    def absent(path: str) -> WireError:
+        """Return the error for a member that must be there."""
+        return missing(path)
 
     def fitting(self, name: str, decoder: Decoder[_T | None]) -> _T | None:
         """Take a member out if it is of the type, else leave it where it is."""

@@ -78,8 +78,6 @@ def _lose_knobs(rendering: Rendering) -> None:
         "user": request.user,
         "metadata": request.metadata,
     }
-    for name, value in said.items():
-        if value:
-            rendering.lose(name, _NO_WORD)
+    rendering.lose_set(said, _NO_WORD)
     if request.cache is not None:
         rendering.lose(request.cache.name or "cache", "Gemini caches prompts without being told where")

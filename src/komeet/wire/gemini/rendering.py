@@ -2,32 +2,26 @@
 
 from collections.abc import Iterator
 
-from komeet.canonical.loss import Loss
 from komeet.canonical.part import CacheMark, ToolCall, ToolResult
 from komeet.canonical.request import Request
 from komeet.canonical.tool import flat_name
 from komeet.catalog.profile import Profile
 from komeet.core.errors import Unrepresentable
+from komeet.wire import rendering
 
 
-class Rendering:
+class Rendering(rendering.Rendering):
     """The model's profile, the names of the conversation's calls, and what is lost on the way."""
 
-    __slots__ = ("_names", "_order", "losses", "profile", "request")
+    __slots__ = ("_names", "_order")
 
     def __init__(self, request: Request, profile: Profile) -> None:
-        self.request = request
-        self.profile = profile
-        self.losses: list[Loss] = []
+        super().__init__(request, profile)
         self._names: dict[str, str] = {}
         self._order: dict[str, int] = {}
         for index, call in enumerate(_calls(request)):
             self._names.setdefault(call.id, flat_name(call.namespace, call.name))
             self._order.setdefault(call.id, index)
-
-    def lose(self, path: str, reason: str) -> None:
-        """Declare a loss."""
-        self.losses.append(Loss(path, reason))
 
     def lose_mark(self, mark: CacheMark | None, path: str) -> None:
         """Declare that a mark for the prompt cache, if there is one, is not sent."""

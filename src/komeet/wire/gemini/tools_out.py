@@ -109,9 +109,7 @@ def _lose_search(tool: HostedTool, path: str, rendering: Rendering) -> None:
         "max_uses": tool.max_uses,
         "user_location": tool.location,
     }
-    for name, value in said.items():
-        if value:
-            rendering.lose(f"{path}.{name}", "Google's search cannot be told so")
+    rendering.lose_set({f"{path}.{name}": value for name, value in said.items()}, "Google's search cannot be told so")
     rendering.lose_mark(tool.cache, path)
 
 

@@ -3,25 +3,22 @@
 from collections.abc import Mapping
 from typing import Final
 
-from komeet.canonical.extent import Extent
 from komeet.canonical.request import Request
 from komeet.canonical.response import Response
 from komeet.core.errors import KomeetError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
-from komeet.wire.extent import measure_request
 from komeet.wire.format import NOWHERE, Asked, Caller, Envelope, Passed, Where
-from komeet.wire.generation import Generation
+from komeet.wire.generation import Understood
 from komeet.wire.openai_completions.envelope import parse_envelope
 from komeet.wire.openai_completions.errors import render_stream_error
 from komeet.wire.openai_completions.members import ORIGIN
 from komeet.wire.openai_completions.parse_request import parse_request
 from komeet.wire.openai_completions.render_response import render_response
 from komeet.wire.openai_completions.render_stream import StreamRenderer
-from komeet.wire.prompt import request_text
 
 
-class OpenAICompletions(Generation):
+class OpenAICompletions(Understood):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
@@ -38,12 +35,6 @@ class OpenAICompletions(Generation):
 
     def parse_request(self, envelope: Envelope) -> Request:
         return parse_request(envelope)
-
-    def measure(self, envelope: Envelope) -> Extent:
-        return measure_request(parse_request(envelope), envelope)
-
-    def prompt_text(self, envelope: Envelope) -> str:
-        return request_text(parse_request(envelope))
 
     def render_response(self, response: Response, asked: Asked) -> bytes:
         return render_response(response, asked)

@@ -3,16 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from komeet.canonical.extent import Extent
 from komeet.canonical.request import Request
 from komeet.canonical.response import Response
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire import openai_errors
-from komeet.wire.extent import measure_request
 from komeet.wire.format import NOWHERE, Asked, Edited, Envelope, Format, Passed, Passing, Where
-from komeet.wire.generation import Generation
+from komeet.wire.generation import Understood
 from komeet.wire.openai_responses.edit import edit
 from komeet.wire.openai_responses.envelope import parse_envelope
 from komeet.wire.openai_responses.errors import render_error, render_stream_error
@@ -25,10 +23,9 @@ from komeet.wire.openai_responses.render_stream import StreamRenderer
 from komeet.wire.openai_responses.stream import StreamParser
 from komeet.wire.openai_responses.tap import ResponsesTap
 from komeet.wire.openai_responses.whole import ResponsesWhole, read_whole
-from komeet.wire.prompt import request_text
 
 
-class OpenAIResponses(Generation):
+class OpenAIResponses(Understood):
     """The functions of this package, behind the port; each says in its own place what it promises."""
 
     __slots__ = ()
@@ -53,12 +50,6 @@ class OpenAIResponses(Generation):
 
     def parse_request(self, envelope: Envelope) -> Request:
         return parse_request(envelope)
-
-    def measure(self, envelope: Envelope) -> Extent:
-        return measure_request(parse_request(envelope), envelope)
-
-    def prompt_text(self, envelope: Envelope) -> str:
-        return request_text(parse_request(envelope))
 
     def render_response(self, response: Response, asked: Asked) -> bytes:
         return render_response(response, asked)
