@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, inspect, select
 
 from komeet.store.errors import StoreError
-from komeet.store.sqlite import writing
+from komeet.store.sqlite import rebuilding
 from komeet.store.tables import LEDGER, REQUESTS
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Line(Struct, frozen=True):
     metadata: MetaData
 
 
-LEDGER_LINE = Line("ledger", "ledger_0002", LEDGER)
+LEDGER_LINE = Line("ledger", "ledger_0003", LEDGER)
 REQUESTS_LINE = Line("requests", "requests_0001", REQUESTS)
 
 
@@ -63,7 +63,7 @@ def bring_to_head(engine: Engine, line: Line) -> None:
     with engine.connect() as connection:
         if _version(connection) == line.head:
             return
-    with writing(engine) as connection:
+    with rebuilding(engine) as connection:
         found = _version(connection)
         if found != line.head:
             _migrate(connection, line, found)

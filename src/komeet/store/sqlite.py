@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 _BEGIN = "komeet_begin"
@@ -70,6 +71,31 @@ def writing(engine: Engine) -> Generator[Connection]:
     """One write transaction: committed at the end of the block, rolled back if the block raises."""
     with writer(engine) as connection, connection.begin():
         yield connection
+
+
+@contextmanager
+def rebuilding(engine: Engine) -> Generator[Connection]:
+    """One write transaction in which tables may be made anew; references are checked once, at its end.
+
+    SQLite changes little of a table that is there: it is made again under another name, and takes the old one's place.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: a row refers to one that is not there; nothing has been done.
+    """
+    if engine.dialect.name != "sqlite":
+        with writing(engine) as connection:
+            yield connection
+        return
+    with writer(engine) as connection:
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+        try:
+            with connection.begin():
+                yield connection
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+                if broken is not None:
+                    raise IntegrityError("PRAGMA foreign_key_check", None, ValueError(f"a row of {broken[0]}"))
+        finally:
+            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
 def _write_ahead(engine: Engine) -> None:
