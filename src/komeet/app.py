@@ -13,8 +13,11 @@ from komeet.api.cors import Cors
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
 from komeet.catalog import profiles
+from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
+from komeet.config.own import own_prices
 from komeet.config.prices import load_book
+from komeet.config.sales import sales_of
 from komeet.config.schema import Config
 from komeet.config.schema import Server as ServerConfig
 from komeet.config.tls import tls_files
@@ -33,12 +36,16 @@ from komeet.net.server import Entrance, Serving
 from komeet.net.tasks import Tasks
 from komeet.net.trust import TlsFileError, Trust
 from komeet.pipeline.admission import Admission
+from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
 from komeet.store.database import Store
+from komeet.store.engine import Databases
+from komeet.store.retention import Keep, Retention
 from komeet.telemetry.metrics import Metrics
+from komeet.telemetry.unpriced import UnpricedAlarm
 from komeet.wire.formats import FORMATS
 
 _log = logging.getLogger("komeet")
@@ -54,9 +61,9 @@ class Counting:
         return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
 
 
-def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Provider]:
+def directory(data_dir: Path, providers: tuple[Provider, ...], config: Config) -> Directory[Provider]:
     """Return the models that these providers offer, with prices and profiles."""
-    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock())
+    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock(), own_prices(config))
 
 
 def trust_of(config: Config, providers: tuple[Provider, ...]) -> Trust:
@@ -86,6 +93,15 @@ def proxies_of(config: Config, environment: Mapping[str, str]) -> Proxies:
         return from_environment(environment)
     except ProxyError as error:
         raise ConfigError(str(error)) from None
+
+
+def databases_of(config: Config) -> Databases:
+    """Return where the databases are, as the configuration says it."""
+    return Databases(
+        ledger=config.ledger.database,
+        requests=config.request_log.database,
+        key_grace=config.ledger.key_grace_seconds,
+    )
 
 
 class Team(Protocol):
@@ -123,18 +139,18 @@ class Gateway:
         self._clock: Final = SystemClock()
         self._certificates: Final = _certificates(config.server, self._clock)
         self._team: Final = team
-        durability = config.ledger.durability
-        self._store: Final = (
-            Store.open(data_dir, self._clock, durability=durability)
-            if team is None
-            else Store.join(data_dir, self._clock, durability=durability, session=team.session)
-        )
+        self._store: Final = _open_store(config, data_dir, self._clock, team)
         try:
-            self.directory: Final = directory(data_dir, providers)
+            self.directory: Final = directory(data_dir, providers, config)
             self.directory.listing()  # so that the first who asks for it, or mistypes a name, keeps nobody waiting
         except BaseException:
             self._store.close()
             raise
+        self._retention: Final = Retention(
+            self._store.files.requests,
+            self._clock,
+            Keep(days=config.request_log.keep_days, bodies_days=config.request_log.keep_bodies_days),
+        )
         self._tasks: Final = Tasks()
         self.metrics: Final = Metrics()
         self._embedded: Final = (
@@ -149,6 +165,7 @@ class Gateway:
             self._clock, limits=_client_limits(self._config), trust=self._trust, proxies=self._proxies
         )
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
+        limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
@@ -162,9 +179,13 @@ class Gateway:
             media=self._media(),
             tasks=self._tasks,
             admission=admission,
-            observers=(self._store.requests, self.metrics),
+            limits=limits,
+            once=self._store.once,
+            sales=sales_of(self._config.sales),
+            observers=(self._store.requests, self.metrics, UnpricedAlarm(self._clock)),
             policy=Policy(
                 unpriced=self._config.ledger.unpriced,
+                unpriced_with_budget=self._config.ledger.unpriced_with_budget,
                 budget_output_tokens=self._config.ledger.budget_output_tokens,
                 losses=self._config.translation.losses,
                 pass_through=self._config.translation.pass_through,
@@ -175,6 +196,7 @@ class Gateway:
             {
                 "komeet_calls_running": ("Calls under way", lambda: admission.running),
                 "komeet_calls_shed": ("Calls refused because too many were under way", lambda: admission.shed),
+                "komeet_calls_limited": ("Calls refused by a rate limit", lambda: limits.refused),
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
                 "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
                 "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
@@ -186,6 +208,9 @@ class Gateway:
             routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None
         )
         await self._store.keys.start(self._tasks.spawn)
+        await self._store.nodes.start(self._tasks.spawn)
+        await self._store.once.start(self._tasks.spawn)
+        await self._retention.start(self._tasks.spawn)
         if self._embedded is not None and self._config.embedded.start == "at_start":
             self._embedded.start()
         return Serving(
@@ -207,6 +232,9 @@ class Gateway:
             ending.push_async_callback(asyncio.to_thread, self._store.close)
             ending.push_async_callback(self._client.aclose)
             ending.push_async_callback(self._tasks.drain, patience)
+            ending.push_async_callback(self._retention.stop)
+            ending.push_async_callback(self._store.nodes.stop)
+            ending.push_async_callback(self._store.once.stop)
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
@@ -227,6 +255,14 @@ class Gateway:
 
     def _missing(self) -> dict[str, str]:
         return {"ledger": "it cannot be written"} if self._store.ledger.failing else {}
+
+
+def _open_store(config: Config, data_dir: Path, clock: Clock, team: Team | None) -> Store:
+    """Open the data directory and its databases, alone or beside the others of a team."""
+    durability, databases = config.ledger.durability, databases_of(config)
+    if team is None:
+        return Store.open(data_dir, clock, durability=durability, databases=databases)
+    return Store.join(data_dir, clock, durability=durability, session=team.session, databases=databases)
 
 
 def _client_limits(config: Config) -> ClientLimits:

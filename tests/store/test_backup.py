@@ -25,6 +25,7 @@ from komeet.core.clock import ManualClock
 from komeet.store.audit import audit, read_books
 from komeet.store.backup import back_up, check
 from komeet.store.database import Store
+from komeet.store.engine import LEDGER_FILE, REQUESTS_FILE
 from komeet.store.errors import StoreError
 from komeet.store.keys import create_key, list_keys
 from komeet.store.lock import DirectoryLock
@@ -48,7 +49,8 @@ def _add_key(data_dir: Path, name: str) -> None:
 
 
 def _back_up(data_dir: Path, target: Path, *, requests: bool = True) -> Path:
-    return back_up(data_dir, target, ManualClock(), version="1.2.3", requests=requests)[0]
+    wanted = (LEDGER_FILE, REQUESTS_FILE) if requests else (LEDGER_FILE,)
+    return back_up(data_dir, target, ManualClock(), version="1.2.3", wanted=wanted)[0]
 
 
 def _files(folder: Path) -> dict[str, str]:

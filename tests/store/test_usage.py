@@ -16,7 +16,9 @@ from komeet.ledger.port import Hold, Outcome, State
 from komeet.store.keys import create_key
 from komeet.store.ledger_writer import LedgerWriter
 from komeet.store.usage import By, report_usage
+from tests.store.postgres import BOTH
 
+DATABASES = BOTH
 DAY = 86_400_000
 NOON = 1_763_812_800_000  # 2025-11-22T12:00:00Z
 

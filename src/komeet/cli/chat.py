@@ -14,7 +14,7 @@ from komeet.cli.chat_key import ChatKey, chat_key
 from komeet.cli.client import End, Piece, Refused, base_url, is_up, models, stream
 from komeet.cli.options import ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail, money, printable
-from komeet.cli.setup import Setup, read
+from komeet.cli.setup import Setup, databases_of, read
 from komeet.config.load import ConfigError
 from komeet.store.database import DataFiles, Store
 from komeet.store.errors import StoreError
@@ -63,7 +63,7 @@ def chat(
     try:
         with ExitStack() as stack:
             url = stack.enter_context(_url(setup, setup.config.server.port if port is None else port))
-            files = stack.enter_context(closing(Store.open_for_cli(setup.data_dir)))
+            files = stack.enter_context(closing(Store.open_for_cli(setup.data_dir, databases_of(setup.config))))
             key = _key(files, setup)
             try:
                 call["model"] = model or _first(models(url, key.secret.reveal()))

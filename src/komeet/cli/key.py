@@ -170,7 +170,7 @@ def budget(
     except ValueError as error:
         fail(f"{error}; `none` lifts the limit")
     with _ledger(config, data_dir) as ledger:
-        key = change_budget(ledger, which, limit)
+        key = change_budget(ledger, SystemClock(), which, limit)
     console().print(f"{escape(key.name)} (…{key.hint}): {_limit(key)}")
 
 

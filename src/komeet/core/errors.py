@@ -11,6 +11,9 @@
     │   ├── UnknownPath      404
     │   ├── MethodNotAllowed 405
     │   ├── RequestTimeout   408    the request did not arrive in time
+    │   ├── KeyReused        400    another call was made under this Idempotency-Key
+    │   ├── Conflict         409    the call of this Idempotency-Key is under way
+    │   ├── AlreadyExecuted  409    … has been executed, and its answer was not kept
     │   ├── BodyTooLarge     413
     │   ├── UnsupportedCoding 415   a compressed body
     │   ├── ExpectationFailed 417
@@ -162,6 +165,26 @@ class RequestTimeout(ClientError):
 
     status = 408
     code = "request_timeout"
+
+
+class KeyReused(ClientError):
+    """Another call was made under this `Idempotency-Key`."""
+
+    code = "idempotency_key_reused"
+
+
+class Conflict(ClientError):
+    """The call of this `Idempotency-Key` is under way."""
+
+    status = 409
+    code = "idempotency_conflict"
+
+
+class AlreadyExecuted(ClientError):
+    """The call of this `Idempotency-Key` has been executed, and its answer was not kept."""
+
+    status = 409
+    code = "already_executed"
 
 
 class BodyTooLarge(ClientError):

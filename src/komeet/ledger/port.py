@@ -25,7 +25,7 @@ class Share(Struct, frozen=True, array_like=True):
 
 
 class Hold(Struct, frozen=True, kw_only=True):
-    """The reservation of one attempt: an upper bound of its cost, on every account and every budget that it concerns."""
+    """The reservation of one attempt: an upper bound of its cost, on each account and budget that it concerns."""
 
     attempt_id: str
     request_id: str

@@ -13,11 +13,10 @@ from typing import BinaryIO, Final, final
 import msgspec
 from msgspec import Struct
 
+from komeet.store.engine import LEDGER_FILE, REQUESTS_FILE
 from komeet.store.errors import StoreError
 from komeet.store.schema import LEDGER_LINE, REQUESTS_LINE, Line
 
-LEDGER_FILE: Final = "komeet.db"
-REQUESTS_FILE: Final = "requests.db"
 LINES: Final[Mapping[str, Line]] = {LEDGER_FILE: LEDGER_LINE, REQUESTS_FILE: REQUESTS_LINE}
 """The databases of a data directory, and whose schema each has."""
 

@@ -1,12 +1,13 @@
 """Backs a data directory up into one file, while a server writes to it."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from komeet.core.clock import Clock
-from komeet.store.archive import FORMAT, LEDGER_FILE, REQUESTS_FILE, Entry, Manifest, digest, reading, write
+from komeet.store.archive import FORMAT, Entry, Manifest, digest, reading, write
+from komeet.store.engine import LEDGER_FILE, REQUESTS_FILE
 from komeet.store.errors import StoreError
 from komeet.store.snapshot import revision, snapshot
 from komeet.store.staging import new_file, staging, sync
@@ -14,7 +15,12 @@ from komeet.store.swap import unfinished
 
 
 def back_up(
-    data_dir: Path, target: Path, clock: Clock, *, version: str, requests: bool = True
+    data_dir: Path,
+    target: Path,
+    clock: Clock,
+    *,
+    version: str,
+    wanted: Sequence[str] = (LEDGER_FILE, REQUESTS_FILE),
 ) -> tuple[Path, Manifest]:
     """Write the databases of a data directory to a new file, read it again to check it, and return where it is.
 
@@ -27,14 +33,14 @@ def back_up(
         target: the file; or a folder, in which it gets a name with its time.
         clock: says when it is.
         version: of this Komeet, for the manifest.
-        requests: whether the request log, with the prompts that are kept in it, is backed up too.
+        wanted: which databases: the ledger, which must be there, the request log with the prompts that are kept in it.
 
     Raises:
         StoreError: there is nothing to back up, it is damaged, or the file is there already or cannot be written.
     """
     if unfinished(data_dir):
         raise StoreError(f"A restore into {data_dir} was interrupted: any other command ends it, `komeet usage` say.")
-    if not (data_dir / LEDGER_FILE).exists():
+    if not (data_dir / wanted[0]).exists():
         raise StoreError(f"There is no data of Komeet in {data_dir}.")
     now = clock.unix_ms() // 1000
     path = _named(target, now)
@@ -46,7 +52,7 @@ def back_up(
                 format=FORMAT,
                 komeet=version,
                 at=_moment(now, "%Y-%m-%dT%H:%M:%SZ"),
-                files=_copied(data_dir, part, requests),
+                files=_copied(data_dir, part, wanted),
             )
             whole = part / "archive"
             with new_file(whole) as file:
@@ -74,12 +80,10 @@ def check(archive: Path) -> Manifest:
         return reader.manifest
 
 
-def _copied(data_dir: Path, part: Path, requests: bool) -> tuple[Entry, ...]:
-    """Copy the databases, and return them in the order of the archive: the ledger first."""
-    wanted = [LEDGER_FILE]
-    if requests and (data_dir / REQUESTS_FILE).exists():
-        wanted.append(REQUESTS_FILE)
-    return tuple(reversed([*_copies(data_dir, part, reversed(wanted))]))
+def _copied(data_dir: Path, part: Path, wanted: Sequence[str]) -> tuple[Entry, ...]:
+    """Copy the databases that are there, and return them in the order of the archive: the ledger first."""
+    there = [name for name in sorted(wanted) if (data_dir / name).exists()]
+    return tuple(reversed([*_copies(data_dir, part, reversed(there))]))
 
 
 def _copies(data_dir: Path, part: Path, names: Iterator[str]) -> Iterator[Entry]:

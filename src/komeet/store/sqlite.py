@@ -1,20 +1,18 @@
 """SQLite as Komeet uses it: WAL, foreign keys, short transactions that say when they begin."""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_BEGIN = "komeet_begin"
-"""The option of a connection that says how its transactions begin; empty: there are none."""
-_BUSY_MS = 5_000
+from komeet.store.transactions import BEGIN, rebuilding, writer, writing
 
+__all__ = ["Durability", "open_engine", "rebuilding", "writer", "writing"]
+
+_BUSY_MS = 5_000
 
 Durability = Literal["power_loss", "crash"]
 """What a commit survives: a loss of power too (it waits for the disk), or a crash of Komeet only."""
@@ -47,7 +45,7 @@ def open_engine(path: Path, durability: Durability = "power_loss", *, busy_ms: i
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        how = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        how = connection.get_execution_options().get(BEGIN, "BEGIN")
         if how:
             connection.exec_driver_sql(how)
 
@@ -57,48 +55,7 @@ def open_engine(path: Path, durability: Durability = "power_loss", *, busy_ms: i
     return engine
 
 
-def writer(engine: Engine) -> Connection:
-    """Return a connection whose transactions take the write lock when they begin.
-
-    A transaction that reads first and writes later can find that another has written meanwhile, and fails at once; with
-    `BEGIN IMMEDIATE` it waits for its turn instead.
-    """
-    return engine.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-
-
-@contextmanager
-def writing(engine: Engine) -> Generator[Connection]:
-    """One write transaction: committed at the end of the block, rolled back if the block raises."""
-    with writer(engine) as connection, connection.begin():
-        yield connection
-
-
-@contextmanager
-def rebuilding(engine: Engine) -> Generator[Connection]:
-    """One write transaction in which tables may be made anew; references are checked once, at its end.
-
-    SQLite changes little of a table that is there: it is made again under another name, and takes the old one's place.
-
-    Raises:
-        sqlalchemy.exc.IntegrityError: a row refers to one that is not there; nothing has been done.
-    """
-    if engine.dialect.name != "sqlite":
-        with writing(engine) as connection:
-            yield connection
-        return
-    with writer(engine) as connection:
-        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
-        try:
-            with connection.begin():
-                yield connection
-                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-                if broken is not None:
-                    raise IntegrityError("PRAGMA foreign_key_check", None, ValueError(f"a row of {broken[0]}"))
-        finally:
-            connection.connection.cursor().execute("PRAGMA foreign_keys=ON")
-
-
 def _write_ahead(engine: Engine) -> None:
     """Switch the file to write-ahead logging, which it keeps: readers and the writer no longer wait for each other."""
-    with engine.connect().execution_options(**{_BEGIN: ""}) as connection:
+    with engine.connect().execution_options(**{BEGIN: ""}) as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")

@@ -20,7 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from komeet.canonical.usage import Usage
+from komeet.canonical.usage import APART, Usage
 
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
@@ -33,7 +33,7 @@ _NAMES = {
 LEDGER = MetaData(naming_convention=_NAMES)
 REQUESTS = MetaData(naming_convention=_NAMES)
 
-USAGE_COLUMNS = tuple(f"{token_class}_tokens" for token_class in Usage.__struct_fields__)
+USAGE_COLUMNS = tuple(name if name in APART else f"{name}_tokens" for name in Usage.__struct_fields__)
 """The columns of a `Usage`, in the order of its fields."""
 
 _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
@@ -41,8 +41,11 @@ _ROW_ID = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _usage_columns() -> list[Column[int]]:
-    """One column for each token class."""
-    return [Column(name, BigInteger, nullable=False) for name in USAGE_COLUMNS]
+    """One column for each class."""
+    return [
+        Column(name, BigInteger, nullable=False, server_default=text("0") if name in APART else None)
+        for name in USAGE_COLUMNS
+    ]
 
 
 accounts = Table(
@@ -393,6 +396,27 @@ requests = Table(
     Column("bytes_out", BigInteger, nullable=False),
     Column("losses", Text, nullable=False),
     Column("upstream_request_id", Text, nullable=False),
+    Column("replay_of", Text, nullable=False, server_default=text("''")),
     Column("request_body", LargeBinary),
     Column("response_body", LargeBinary),
 )
+
+idempotency = Table(
+    "idempotency",
+    REQUESTS,
+    Column("key_id", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("body_digest", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("node", Text, nullable=False),
+    Column("session", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("headers", LargeBinary, nullable=False),
+    Column("body", LargeBinary),
+    Column("streamed", Boolean, nullable=False),
+    Column("cost", BigInteger),
+    Column("created_at", BigInteger, nullable=False, index=True),
+    CheckConstraint("state IN ('running', 'done')", name="state"),
+)
+"""Calls with an `Idempotency-Key`, for a day; `node` and `session` name the process that has it under way."""

@@ -20,10 +20,12 @@ _TOKENS = (
     "output_audio_tokens",
     "output_image_tokens",
 )
+_APART = ("web_searches", "storage_searches", "audio_ms")
+"""What is counted in no tokens; new with this revision."""
 
 
 def _table(name: str, *columns: str) -> sa.TableClause:
-    return sa.table(name, *(sa.column(column) for column in columns))
+    return sa.table(name, *(sa.column(column, sa.types.NullType()) for column in columns))
 
 
 _ACCOUNTS = _table("accounts", "id", "hard_limit", "posted", "blocked")
@@ -260,6 +262,7 @@ def _rollup() -> None:
         sa.Column("reasoning_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_audio_tokens", sa.BigInteger(), nullable=False),
         sa.Column("output_image_tokens", sa.BigInteger(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False) for name in _APART),
         sa.Column("cost", sa.BigInteger(), nullable=False),
         sa.Column("charge", sa.BigInteger(), nullable=False),
         sa.Column("overrun", sa.BigInteger(), nullable=False),
@@ -272,7 +275,8 @@ def _columns() -> None:
     with op.batch_alter_table("holds") as table:
         table.add_column(sa.Column("charge", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
         table.add_column(sa.Column("shares", sa.Text(), server_default=sa.text("'[]'"), nullable=False))
-    op.add_column("outcomes", sa.Column("charge", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
+    for name in (*_APART, "charge"):
+        op.add_column("outcomes", sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     with op.batch_alter_table("keys") as table:
         table.add_column(sa.Column("organisation_id", sa.Text(), nullable=True))
         table.add_column(sa.Column("project_id", sa.Text(), nullable=True))
@@ -413,5 +417,5 @@ def _sum_hours() -> None:
         .group_by(*common)
     )
     names = ["hour", "key_id", "provider", "model", "tags", *sums]
-    hours = sa.table("usage_hours", *(sa.column(name) for name in names))
+    hours = sa.table("usage_hours", *(sa.column(name, sa.types.NullType()) for name in names))
     op.execute(hours.insert().from_select(names, chosen))
