@@ -18,17 +18,20 @@ from komeet.canonical.usage import Usage
 from komeet.catalog.book import Book
 from komeet.core.errors import UpstreamError
 from komeet.metering.cost import cost
-from komeet.wire.formats import FORMATS
+from komeet.wire.bedrock_converse.format import FORMAT as BEDROCK_CONVERSE
+from komeet.wire.cohere_chat.format import FORMAT as COHERE_CHAT
+from komeet.wire.format import Target
+from komeet.wire.formats import BOTH_ROLES
 
 AT: Final = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 """At these prices everything is compared, whenever it was recorded."""
-_SPOKEN: Final[Mapping[str, str]] = {
-    "Chat Completions": "openai_chat",
-    "Responses": "openai_responses",
-    "Messages": "anthropic_messages",
-    "Gemini": "gemini",
-    "Converse": "bedrock_converse",
-    "Cohere's chat": "cohere_chat",
+_SPOKEN: Final[Mapping[str, Target]] = {
+    "Chat Completions": BOTH_ROLES["openai_chat"],
+    "Responses": BOTH_ROLES["openai_responses"],
+    "Messages": BOTH_ROLES["anthropic_messages"],
+    "Gemini": BOTH_ROLES["gemini"],
+    "Converse": BEDROCK_CONVERSE,
+    "Cohere's chat": COHERE_CHAT,
 }
 _SOLD_BY: Final[Mapping[str, str]] = {
     "api.anthropic.com": "anthropic",
@@ -117,10 +120,9 @@ def context_of(tier: str | None) -> dict[str, str] | None:
     return None if tier is None else {"processing": "batch"} if tier == "batch" else {"service_tier": tier}
 
 
-def _generated(recording: Recording, name: str) -> tuple[Usage, str | None] | None:
-    target = FORMATS[name]
+def _generated(recording: Recording, target: Target) -> tuple[Usage, str | None] | None:
     try:
-        response = _streamed(recording, name) if is_stream(recording) else target.parse_response(recording.body)
+        response = _streamed(recording, target) if is_stream(recording) else target.parse_response(recording.body)
     except UpstreamError:
         return None
     return None if response.usage is None else (response.usage, response.service_tier)
@@ -130,8 +132,7 @@ def is_stream(recording: Recording) -> bool:
     return recording.streamed or recording.encoding == "base64"
 
 
-def _streamed(recording: Recording, name: str) -> Response:
-    target = FORMATS[name]
+def _streamed(recording: Recording, target: Target) -> Response:
     framing, parser = target.framing(), target.stream_parser()
     events = [event for said in framing.feed(recording.body + b"\n\n") for event in parser.feed(said)]
     return fold([*events, *parser.end()])

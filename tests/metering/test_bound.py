@@ -25,7 +25,7 @@ maybe = st.none() | rate
 @st.composite
 def rates(draw: st.DrawFn) -> Rates:
     always = {"input", "output", "request", "web_search", "storage_search", "audio_ms"}
-    optional = {name: draw(maybe) for name in Rates.__struct_fields__ if name not in always}
+    optional: dict[str, Any] = {name: draw(maybe) for name in Rates.__struct_fields__ if name not in always}
     return Rates(input=draw(rate), output=draw(rate), request=draw(rate), web_search=draw(rate), **optional)
 
 

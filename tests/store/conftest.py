@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import Engine
@@ -27,7 +28,7 @@ def clock() -> ManualClock:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run the tests of modules that say `DATABASES = BOTH` on both; the others on SQLite."""
-    names: tuple[str, ...] = getattr(metafunc.module, "DATABASES", ())
+    names: tuple[str, ...] = getattr(cast("Any", metafunc).module, "DATABASES", ())
     own = any("database_kind" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
     if names and "database_kind" in metafunc.fixturenames and not own:
         metafunc.parametrize("database_kind", names)

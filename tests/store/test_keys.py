@@ -81,8 +81,8 @@ def test_an_unknown_key_is_named_but_never_repeated_if_it_is_a_secret(engine: En
 
 def test_a_budget_can_be_changed_and_taken_away(engine: Engine, clock: ManualClock) -> None:
     create_key(engine, clock, name="app", budget=Nano(5))
-    assert change_budget(engine, "app", Nano(7)).budget == 7
-    assert change_budget(engine, "app", None).budget is None
+    assert change_budget(engine, clock, "app", Nano(7)).budget == 7
+    assert change_budget(engine, clock, "app", None).budget is None
 
 
 def test_no_file_has_the_key_in_it(tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,9 +92,9 @@ def test_no_file_has_the_key_in_it(tmp_path: Path, clock: ManualClock, caplog: p
     store.keys.refresh()
     assert asyncio.run(store.keys.find(digest(secret.reveal()))) == key
     revoke_key(store.files.ledger, clock, secret.reveal())
-    contents = [file.read_bytes() for file in tmp_path.iterdir()]
+    contents = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     store.close()
-    contents += [file.read_bytes() for file in tmp_path.iterdir()]
+    contents += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     assert any(key.digest in content for content in contents)
     random = secret.reveal().removeprefix(PREFIX)
     for content in [*contents, caplog.text.encode()]:
@@ -113,7 +113,7 @@ def test_a_running_server_sees_what_another_connection_changes(
     assert directory.known(key.digest) is None
     assert directory.refresh()
     assert directory.known(key.digest) == key
-    changed = change_budget(other, key.id, Nano(9))
+    changed = change_budget(other, clock, key.id, Nano(9))
     assert directory.refresh()
     assert directory.known(key.digest) == changed
     revoked = revoke_key(other, clock, key.id)

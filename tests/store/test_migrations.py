@@ -164,11 +164,12 @@ def count(engine: Engine) -> dict[str, int]:
 def require_whole(engine: Engine, line: Line) -> None:
     """The tables are those that the code describes."""
     require_head(engine, line)
+
+    def is_ours(_: object, name: str | None, kind: str, *__: object) -> bool:
+        return kind != "table" or name in line.metadata.tables
+
     with engine.connect() as connection:
-        options = {
-            "version_table": line.version_table(engine).name,
-            "include_object": lambda _, name, kind, *__: kind != "table" or name in line.metadata.tables,
-        }
+        options: dict[str, Any] = {"version_table": line.version_table(engine).name, "include_object": is_ours}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), line.metadata) == []
 
 
@@ -323,7 +324,7 @@ def test_nodes_that_start_at_once_take_turns_and_one_migrates(empty: Databases, 
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
     said = b""
-    writers = [threading.Thread(target=lambda child=child: _go(child)) for child in children]
+    writers = [threading.Thread(target=_go, args=[child]) for child in children]
     for writer in writers:
         writer.start()
     for child in children:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from tests.store.postgres import Cluster
 
 from komeet.core.clock import ManualClock
 from komeet.core.secrets import Secret
@@ -17,12 +18,11 @@ from komeet.store.bulk import Bulk
 from komeet.store.database import DataFiles
 from komeet.store.engine import Databases, open_ledger, open_requests, place
 from komeet.store.errors import StoreError
-from komeet.store.faults import describe, is_outage
+from komeet.store.faults import describe, is_conflict, is_outage
 from komeet.store.keys import create_key, list_keys
 from komeet.store.postgresql import Patience, open_postgresql
 from komeet.store.schema import LEDGER_LINE, bring_to_head
 from komeet.store.transactions import writing
-from tests.store.postgres import Cluster
 
 SHORT = Patience(statement=0.4, pool=0.2)
 PASSWORD = "s3cr3t-p4ss"
@@ -189,7 +189,7 @@ def test_a_server_that_is_halted_is_an_outage_and_comes_back(durable_postgresql:
     assert connection.execute(select(1)).scalar() == 1
     durable_postgresql.halt()
     try:
-        assert _outage(lambda: connection.execute(select(2))) < 5, "the deadline of the client"
+        assert _outage(lambda: connection.execute(text("SELECT 2"))) < 5, "the deadline of the client"
         connection.close()
         assert _outage(lambda: _one(engine)) < 10
     finally:
@@ -241,6 +241,34 @@ def test_what_a_row_holds_is_not_in_what_is_said_of_it(open_it: Callable[[], Eng
     assert "duplicate key" in describe(refused.value)
     assert "7654321" not in describe(refused.value)
     assert "a prompt" not in str(refused.value)
+
+
+def test_a_deadlock_is_told_from_an_outage(address: Secret) -> None:
+    first, second = (open_postgresql(address) for _ in range(2))
+    ROWS.create(first)
+    with writing(first) as connection:
+        connection.execute(insert(ROWS), [{"id": 1, "text": "a"}, {"id": 2, "text": "a"}])
+    lost: list[BaseException] = []
+
+    def change(engine: Engine, order: tuple[int, int], both: threading.Barrier) -> None:
+        try:
+            with writing(engine) as connection:
+                connection.execute(update(ROWS).where(ROWS.c.id == order[0]).values(text="b"))
+                both.wait(30)
+                connection.execute(update(ROWS).where(ROWS.c.id == order[1]).values(text="b"))
+        except DBAPIError as error:
+            lost.append(error)
+
+    both = threading.Barrier(2)
+    threads = [threading.Thread(target=change, args=[e, o, both]) for e, o in ((first, (1, 2)), (second, (2, 1)))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [is_conflict(error) for error in lost] == [True]
+    assert not is_conflict(ValueError())
+    for engine in (first, second):
+        engine.dispose()
 
 
 def test_two_who_change_keys_at_once_change_them_one_after_the_other(open_it: Callable[[], Engine]) -> None:

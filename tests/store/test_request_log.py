@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from sqlalchemy import Engine, func, select, text
+from tests.store.postgres import BOTH
 
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
@@ -22,7 +23,6 @@ from komeet.store.schema import REQUESTS_LINE, bring_to_head
 from komeet.store.sqlite import open_engine
 from komeet.store.tables import requests
 from komeet.store.transactions import writing
-from tests.store.postgres import BOTH
 
 FULL = CallRecord(
     request_id="req_1",

@@ -16,7 +16,7 @@ from komeet.canonical.record import CallRecord
 from komeet.core.clock import SystemClock
 from komeet.core.errors import BudgetExceeded
 from komeet.core.money import Nano
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.store.database import Store
 from komeet.store.keys import list_keys
 
@@ -90,7 +90,8 @@ class _Work:
         """Ask for as many holds of 100 n$ at once; return the attempts that were admitted."""
         key = list_keys(self._store.files.ledger)[0]
         asked = [self._hold(key) for _ in range(number)]
-        results = await asyncio.gather(*map(self._store.ledger.hold, asked), return_exceptions=True)
+        ledger, subject = self._store.ledger, Subject(key.id)
+        results = await asyncio.gather(*(ledger.hold(hold, subject) for hold in asked), return_exceptions=True)
         assert {type(result) for result in results} <= {type(None), BudgetExceeded}, results
         admitted = [hold for hold, result in zip(asked, results, strict=True) if result is None]
         self._open += admitted

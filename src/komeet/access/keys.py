@@ -72,6 +72,8 @@ class Key(Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
     expires_at: int | None = None
     revoked_at: int | None = None
+    archived: str = ""
+    """What it belongs to that is archived, as people call it: its calls are refused."""
 
     def allows(self, *names: str) -> bool:
         """Whether the key may use a model that goes by any of these names."""

@@ -27,7 +27,7 @@ would answer. Callers may speak any of the formats, whatever the provider speaks
   own): nobody knows what it offers, so it is asked last.
 
 `komeet models` lists what is known. A model without a known price is called all the same: the call is `unpriced`, and
-keys with a budget may not make it (nor anybody, with `ledger.unpriced: refuse`).
+keys with a budget may not make it (nor anybody, with `ledger.unpriced: refuse`); [Prices](pricing.md) says more.
 
 ## An address of your own
 

@@ -4,11 +4,12 @@ Two numbers describe an account. `posted` is what has been billed; `held` is wha
 may still cost. Both are sums over immutable rows, kept beside them so that admission is one look:
 
     posted = the sum of the account's postings
-    held   = the sum of the holds on it that have no outcome, or ended as orphans
+    held   = the sum of the holds on it that have no outcome, or ended as orphans that nobody has resolved
 
 A settled attempt posts the legs below, so that the books can be checked attempt by attempt: CHARGE + CONTRA + MARGIN is
 0, and each ROLLUP equals the CHARGE. A provider's account is therefore minus what it has billed, and the account of
-margins minus what was earned. A leg of nothing is left out.
+margins minus what was earned. A leg of nothing is left out. What is entered besides calls (`ledger.entries`) posts legs
+that sum to zero too.
 """
 
 from collections.abc import Sequence
@@ -58,9 +59,9 @@ class Leg(StrEnum):
     """Which side of a settlement a posting is."""
 
     CHARGE = "charge"
-    """+charge on the first account of the chain: the key's."""
+    """+charge on the first account of the chain: the key's; of a credit, -amount on the organisation's."""
     CONTRA = "contra"
-    """-cost on the provider's account."""
+    """-cost on the provider's account; of a credit, +amount on the account of adjustments."""
     ROLLUP = "rollup"
     """+charge on each further account of the chain."""
     MARGIN = "margin"
@@ -71,11 +72,14 @@ class Posting(Struct, frozen=True):
     """One immutable entry on one account."""
 
     attempt_id: str
+    """Empty where an entry is the cause."""
     account: int
     leg: Leg
     amount: Nano
     posted_at: int
     """Unix milliseconds."""
+    entry: int | None = None
+    """The entry that is the cause; None: the attempt is."""
 
 
 class Ended(Struct, frozen=True):

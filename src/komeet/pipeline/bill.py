@@ -44,8 +44,11 @@ def agree(call: Call, attempt: Attempt, ports: Ports) -> None:
 def bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:
     """Return the most that the attempt may cost, or None where no bound is known; see `metering.bound.upper_bound`."""
     price, terms, profile = attempt.candidate.price, attempt.terms, attempt.candidate.profile
-    if price is None or terms is None:
+    if terms is None:
         return None
+    if price is None:  # a fixed price is charged for what nobody knows the cost of
+        charge = terms.bound(extent, profile, output_limit)
+        return None if charge is None else Bounds(Nano(0), charge)
     most = upper_bound(extent, profile, price, output_limit)
     charge = most if terms == Terms(price) else terms.bound(extent, profile, output_limit)
     return None if most is None or charge is None else Bounds(most, charge)

@@ -216,7 +216,8 @@ def _replay(call: Call, claim: Claim, found: Kept) -> None:
 
 
 def _executed(call: Call) -> bool:
-    """Whether a provider may have done something: not where nothing was sent, nor where all that was sent was refused
-    before it did anything, which is safe to try again."""
-    retryable = call.error is not None and call.error.retryable
-    return any(attempt.sent for attempt in call.attempts) and not retryable
+    """Whether a provider may have done something, or has judged the call itself.
+
+    Not where nothing was sent, nor where what was sent was refused for a reason that may pass: too many calls, a fault.
+    """
+    return any(attempt.passed is not None or (attempt.sent and not attempt.refused) for attempt in call.attempts)

@@ -147,6 +147,6 @@ def _manifest(file: BinaryIO) -> Manifest:
     except msgspec.DecodeError as error:  # a mistake in types too
         raise _Wrong(f"its manifest cannot be read: {error}") from error
     names = [entry.name for entry in manifest.files]
-    if len(names) != len(set(names)) or not {LEDGER_FILE} <= set(names) <= LINES.keys():
+    if not names or len(names) != len(set(names)) or not set(names) <= LINES.keys():
         raise _Wrong("its manifest does not name the databases of Komeet")
     return manifest

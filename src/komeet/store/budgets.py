@@ -13,7 +13,7 @@ from komeet.ledger.budget import Budget, Scope, Span, Window, bounds
 from komeet.store.errors import StoreError
 from komeet.store.ledger_rows import bump
 from komeet.store.tables import budget_windows, budgets, epochs, keys, organisations, projects, users
-from komeet.store.transactions import writing
+from komeet.store.transactions import in_order, writing
 
 
 class Spending(Struct, frozen=True):
@@ -28,6 +28,11 @@ class Spending(Struct, frozen=True):
     """By orphans."""
     leased: Nano
     """By calls in flight, and free in the hands of workers."""
+
+    @property
+    def left(self) -> Nano:
+        """What is neither spent nor set aside; below 0 where more was spent."""
+        return Nano(self.budget.amount - self.posted - self.held - self.leased)
 
 
 def labelled() -> Select[Any]:
@@ -98,16 +103,26 @@ def add_budget(connection: Connection, clock: Clock, budget: Budget) -> Budget:
     return msgspec.structs.replace(budget, id=added[0])
 
 
-def set_amount(connection: Connection, budget: int, amount: Nano) -> None:
-    """Change what may be spent in each window, and lift a block; workers bring back what they have leased beyond it.
+def set_amount(connection: Connection, budget: int, amount: Nano, *, lift: bool = True) -> None:
+    """Change what may be spent in each window; workers bring back what they have leased beyond it.
 
     Args:
         connection: in a write transaction.
         budget: its id.
         amount: nano-dollars.
+        lift: whether a block that an overrun left is lifted, too.
     """
+    bump(connection, "budgets")
+    values: dict[str, Any] = {"amount": amount} | ({"blocked": False} if lift else {})
+    connection.execute(update(budgets).where(budgets.c.id == budget).values(values))
+    in_order(connection)
     connection.execute(update(budget_windows).where(budget_windows.c.budget_id == budget).values(recall=1))
-    connection.execute(update(budgets).where(budgets.c.id == budget).values(amount=amount, blocked=False))
+
+
+def set_thresholds(connection: Connection, budget: int, percents: Sequence[int]) -> None:
+    """Change at which percents of a budget's amount somebody is told; in a write transaction."""
+    values = {"thresholds": msgspec.json.encode(sorted(set(percents))).decode()}
+    connection.execute(update(budgets).where(budgets.c.id == budget).values(values))
     bump(connection, "budgets")
 
 
@@ -137,10 +152,61 @@ def spending(engine: Engine, at_ms: int) -> list[Spending]:
     return result
 
 
+def titles(engine: Engine) -> dict[int, str]:
+    """Return what each budget is called, those that have ended too."""
+    with engine.connect() as connection:
+        found = [budget_of(row) for row in connection.execute(labelled()).mappings()]
+    return {budget.id: budget.title for budget in found}
+
+
 def create_budget(engine: Engine, clock: Clock, budget: Budget) -> Budget:
     """Make a budget, in a transaction of its own; see `add_budget`."""
     with writing(engine) as connection:
         return add_budget(connection, clock, budget)
+
+
+def change_budget_by_id(
+    engine: Engine, budget: int, *, amount: Nano | None = None, thresholds: Sequence[int] | None = None
+) -> Budget:
+    """Change a budget and lift its block, in a transaction of its own, and return it.
+
+    Args:
+        engine: of the ledger.
+        budget: its id.
+        amount: nano-dollars; None: as it is.
+        thresholds: percents; None: as they are.
+
+    Raises:
+        StoreError: there is none, it has ended, or its amount is what was paid in.
+    """
+    with writing(engine) as connection:
+        found = _living(connection, budget)
+        if amount is not None and found.prepaid:
+            raise StoreError(f"The budget of {found.title} is prepaid: `komeet credit grant` raises it.")
+        if thresholds is not None:
+            set_thresholds(connection, budget, thresholds)
+        set_amount(connection, budget, found.amount if amount is None else amount)
+        return _living(connection, budget)
+
+
+def end_budget_by_id(engine: Engine, clock: Clock, budget: int) -> Budget:
+    """End a budget in a transaction of its own, and return it.
+
+    Raises:
+        StoreError: there is none, or it has ended.
+    """
+    with writing(engine) as connection:
+        found = _living(connection, budget)
+        end_budget(connection, clock, budget)
+        return found
+
+
+def _living(connection: Connection, budget: int) -> Budget:
+    row = connection.execute(labelled().where(budgets.c.id == budget)).mappings().first()
+    if row is None or row["ended_at"] is not None:
+        what = f"There is no budget {budget}" if row is None else f"Budget {budget} has ended"
+        raise StoreError(f"{what}; `komeet budget list` shows those that there are.")
+    return budget_of(row)
 
 
 def budget_of(row: RowMapping) -> Budget:

@@ -13,6 +13,7 @@ from komeet.store.journal_file import Position
 from komeet.store.leasing import answer, bring_back, lease, recalled
 from komeet.store.ledger_rows import Applied, Memory, apply
 from komeet.store.tables import sessions
+from komeet.store.transactions import in_order
 
 
 class Work(Struct, frozen=True, kw_only=True):
@@ -53,6 +54,7 @@ def work(connection: Connection, todo: Work, memory: Memory, session: str) -> Do
     Raises:
         komeet.store.ledger_rows.Outdated: roll back, and do it again without the memory.
     """
+    in_order(connection)
     applied = apply(connection, todo.records, memory, session) if todo.records else None
     if todo.surplus:
         bring_back(connection, session, todo.surplus)

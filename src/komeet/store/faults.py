@@ -6,6 +6,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 _MISSING = ("3D000", "42501", "42P01")
 """A database, a right or a table that is not there, as PostgreSQL says it: what was asked is not at fault."""
 
+_CONFLICTS = ("40001", "40P01")
+
 
 def describe(error: BaseException) -> str:
     """Return one line about the error; without parameters, which may be anybody's data."""
@@ -23,6 +25,11 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, ProgrammingError):
         return getattr(error.orig, "sqlstate", None) in _MISSING
     return isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError)
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Whether a transaction only lost against another one (a deadlock): the same again, at once, may well succeed."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _CONFLICTS
 
 
 def _said(error: BaseException | None) -> str:

@@ -216,7 +216,7 @@ class InHand:
             most = 1 if self._alone else BATCH
             kept = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             asking = [waiting for waiting in self._asking if waiting.due <= now]
-            looks = now >= self._next_look
+            looks = now >= self._next_look or self._failing_since is not None  # is it back?
             surplus, answered = _NOTHING, list[Window]()
             if not self._queue:  # what ended is in the database before what it left over goes back
                 surplus = self._purse.surplus(now, IDLE)

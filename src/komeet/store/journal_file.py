@@ -17,6 +17,7 @@ SUFFIX: Final = ".journal"
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _LARGE: Final = 32 << 20
 """Bytes after which a new file is begun."""
+_write: Final = os.write
 
 
 class Position(NamedTuple):
@@ -119,11 +120,11 @@ class JournalFile:
         os.ftruncate(self._file, self._offset)
 
     def _path(self, segment: int) -> Path:
-        return self._directory / f"{self._header.session or 'alone'}.{segment:06d}{SUFFIX}"
+        return self._directory / f"{self._header.session}.{segment:06d}{SUFFIX}"
 
 
 def _write_whole(file: int, data: bytes) -> None:
-    written = os.write(file, data)
+    written = _write(file, data)
     if written != len(data):
         raise OSError(ENOSPC, f"only {written} of {len(data)} bytes were written")
 
@@ -156,6 +157,19 @@ class DeadJournal:
         self._files.clear()
 
 
+def is_alive(directory: Path, session: str) -> bool:
+    """Whether the process whose journal this is still has it."""
+    for path in directory.glob(f"{session}.*{SUFFIX}"):
+        file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(file)
+    return False
+
+
 def dead_journals(directory: Path, session: str | None = None) -> Iterator[DeadJournal]:
     """Yield the journals whose processes have ended, each locked until it is closed.
 
@@ -170,7 +184,7 @@ def dead_journals(directory: Path, session: str | None = None) -> Iterator[DeadJ
     for path in sorted(directory.glob(f"*{SUFFIX}")):
         found.setdefault(path.name.rsplit(".", 2)[0], []).append(path)
     for name, paths in found.items():
-        if session is not None and name != (session or "alone"):
+        if session is not None and name != session:
             continue
         files: list[int] = []
         try:
@@ -181,4 +195,4 @@ def dead_journals(directory: Path, session: str | None = None) -> Iterator[DeadJ
             for file in files:
                 os.close(file)
             continue
-        yield DeadJournal("" if name == "alone" else name, paths, files)
+        yield DeadJournal(name, paths, files)

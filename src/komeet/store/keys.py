@@ -1,6 +1,7 @@
 """Keys: made, listed, revoked and given budgets, from any process; servers see a change within their next poll."""
 
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -21,7 +22,8 @@ from komeet.store.tables import accounts, budgets, epochs, keys, organisations, 
 from komeet.store.transactions import writing
 
 _HINT = 4
-_ABOVE = ("user", "project", "organisation")
+_TABLES = MappingProxyType({"user": users, "project": projects, "organisation": organisations})
+_ABOVE = tuple(_TABLES)
 
 
 class Owner(Struct, frozen=True):
@@ -96,6 +98,15 @@ def list_keys(engine: Engine) -> list[Key]:
         return find_keys(connection)
 
 
+def find_key(engine: Engine, which: str) -> Key:
+    """Return the key that is meant by `which`: its id, its name, its hint, or the key itself.
+
+    Raises:
+        StoreError: as `revoke_key`.
+    """
+    return _select(list_keys(engine), which)
+
+
 def revoke_key(engine: Engine, clock: Clock, which: str) -> Key:
     """Revoke the key that is meant by `which`, and return it; revoking it again changes nothing.
 
@@ -141,6 +152,20 @@ def _set_budget(connection: Connection, clock: Clock, key: Key, amount: Nano | N
 
 def _is_plain(budget: Budget) -> bool:
     return budget.hard and budget.span is Span.TOTAL
+
+
+def change_limits(engine: Engine, which: str, limits: KeyLimits) -> Key:
+    """Set how often the key that is meant by `which` may call, and return it.
+
+    Raises:
+        StoreError: as `revoke_key`.
+    """
+
+    def change(connection: Connection, key: Key) -> None:
+        wanted = update(keys).where(keys.c.id == key.id).values(limits=msgspec.json.encode(limits).decode())
+        connection.execute(wanted)
+
+    return _change(engine, which, change)
 
 
 def find_keys(connection: Connection, digest: bytes | None = None) -> list[Key]:
@@ -209,6 +234,8 @@ def _all_keys() -> Select[Any]:
         users.c.account_id.label("user_account"),
         projects.c.account_id.label("project_account"),
         organisations.c.account_id.label("organisation_account"),
+        *(table.c.name.label(f"{kind}_name") for kind, table in _TABLES.items()),
+        *(table.c.archived_at.label(f"{kind}_archived_at") for kind, table in _TABLES.items()),
     )
     return chosen.select_from(joined).order_by(keys.c.created_at, keys.c.id)
 
@@ -252,4 +279,10 @@ def _key(row: RowMapping) -> Key:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        archived=_archived(row),
     )
+
+
+def _archived(row: RowMapping) -> str:
+    kind = next((kind for kind in reversed(_ABOVE) if row[f"{kind}_archived_at"] is not None), None)
+    return "" if kind is None else f"{kind} {row[f'{kind}_name']!r}"

@@ -180,22 +180,17 @@ def _open(connection: Connection, attempts: set[str], known: Mapping[str, Hold])
 
 
 def _accounts(connection: Connection, names: set[str], memory: Memory) -> tuple[dict[str, int], int]:
-    """The accounts of providers, and that of margins; made where they are not there yet."""
+    """The accounts of providers, made where they are not there yet, and that of margins."""
     found = {name: memory.providers[name] for name in names if name in memory.providers}
     if len(found) == len(names) and memory.margin is not None:
         return found, memory.margin
     rows = connection.execute(_FIND_ACCOUNTS, {"names": [*names, _MARGIN]}).all()
     found.update((row.name, row.id) for row in rows if row.kind == Kind.PROVIDER)
-    margin = next((row.id for row in rows if row.kind == Kind.MARGIN), None)
     for name in sorted(names - found.keys()):
-        found[name] = _add_account(connection, Kind.PROVIDER, name)
-    return found, _add_account(connection, Kind.MARGIN, _MARGIN) if margin is None else margin
-
-
-def _add_account(connection: Connection, kind: Kind, name: str) -> int:
-    added = connection.execute(_ADD_ACCOUNT, {"kind": kind.value, "name": name}).inserted_primary_key
-    assert added is not None
-    return int(added[0])
+        added = connection.execute(_ADD_ACCOUNT, {"kind": Kind.PROVIDER.value, "name": name}).inserted_primary_key
+        assert added is not None
+        found[name] = added[0]
+    return found, next(row.id for row in rows if row.kind == Kind.MARGIN)
 
 
 def add_windows(connection: Connection, windows: Iterable[Window]) -> None:
@@ -331,7 +326,8 @@ def ended_of(row: RowMapping) -> Ended:
 
 def posting_of(row: RowMapping) -> Posting:
     """Return the posting of a row of `postings`."""
-    return Posting(row["attempt_id"], row["account_id"], Leg(row["leg"]), Nano(row["amount"]), row["posted_at"])
+    leg, amount = Leg(row["leg"]), Nano(row["amount"])
+    return Posting(row["attempt_id"] or "", row["account_id"], leg, amount, row["posted_at"], row["entry_id"])
 
 
 def usage_of(row: RowMapping) -> Usage:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, select
 from komeet.ledger.journal import JournalError, Placed, Record, Torn, read_header, read_records
 from komeet.ledger.port import Outcome, State
 from komeet.store.drain import Work, work
-from komeet.store.journal_file import DeadJournal, Position, dead_journals
+from komeet.store.journal_file import DeadJournal, Position, dead_journals, is_alive
 from komeet.store.ledger_rows import Memory
 from komeet.store.session import drained_until, end_session, unended_sessions
 from komeet.store.tables import open_holds, sessions
@@ -62,6 +62,8 @@ def recover(
         OSError: a journal cannot be read.
     """
     total = Recovered()
+    if session is not None and is_alive(directory, session):
+        return total
     for journal in dead_journals(directory, session):
         try:
             total = _sum(total, _settle(engine, journal, boot=boot, now_ms=now_ms, step=step))

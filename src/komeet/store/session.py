@@ -7,6 +7,7 @@ from komeet.ledger.budget import Window
 from komeet.store.journal_file import Position
 from komeet.store.leasing import end_leases, leased_by
 from komeet.store.tables import open_holds, sessions, uncertain
+from komeet.store.transactions import in_order
 
 
 def begin_session(connection: Connection, session: str, node: str, boot: str, now_ms: int) -> None:
@@ -28,6 +29,7 @@ def end_session(connection: Connection, session: str, now_ms: int, *, keep: bool
         keep: whether what is left of its leases stays held, as uncertain, rather than being free again: the end of its
             journal may have been lost.
     """
+    in_order(connection)
     is_open = select(open_holds.c.attempt_id).where(open_holds.c.session == session, open_holds.c.orphan.is_(False))
     if connection.execute(is_open.limit(1)).first() is not None:
         return False

@@ -73,6 +73,14 @@ Index(
     postgresql_where=text("kind = 'provider'"),
 )
 
+Index(
+    "uq_accounts_single",
+    accounts.c.kind,
+    unique=True,
+    sqlite_where=text("kind IN ('margin', 'adjustments')"),
+    postgresql_where=text("kind IN ('margin', 'adjustments')"),
+)
+
 organisations = Table(
     "organisations",
     LEDGER,

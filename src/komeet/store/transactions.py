@@ -3,8 +3,11 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, func, select
 from sqlalchemy.exc import IntegrityError
+
+_TAKE_TURN = select(func.pg_advisory_xact_lock(0x6B6F6D65))
+"""The number says `kome`; whoever else uses advisory locks in this database should use another."""
 
 BEGIN = "komeet_begin"
 """The option of a connection that says how SQLite begins its transactions; empty: there are none."""
@@ -21,6 +24,17 @@ def writer(engine: Engine) -> Connection:
     accounts, budget windows, leases; those of one table by their primary key. So nobody waits in a circle.
     """
     return engine.connect().execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+
+
+def in_order(connection: Connection) -> None:
+    """Have this transaction of the ledger wait until no other one is under way; the first thing that it does.
+
+    On SQLite that is so anyway. On PostgreSQL each touches many accounts, windows and leases in whatever order its
+    records ask for, and two that did so at once could wait for each other; they are short, and few: each takes hundreds
+    of records.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_TAKE_TURN)
 
 
 @contextmanager

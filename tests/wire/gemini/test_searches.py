@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from komeet.canonical.event import Event
 from komeet.canonical.fold import fold
 from komeet.wire import sse
 from komeet.wire.gemini.parse_response import parse_response
@@ -54,7 +55,7 @@ def test_queries_are_charged_as_the_generation_of_the_model_is(model: str, queri
 def test_queries_that_come_in_several_chunks_are_put_together() -> None:
     chunks = [_answer("gemini-3-pro", ["one"]), _answer("gemini-3-pro", ["one", "two"])]
     tap, parser = GeminiTap(), StreamParser()
-    events = []
+    events: list[Event] = []
     for chunk in chunks:
         data = json.dumps(chunk).encode()
         tap.feed(b"data: " + data + b"\n\n")

@@ -28,7 +28,7 @@ def _table(name: str, *columns: str) -> sa.TableClause:
     return sa.table(name, *(sa.column(column, sa.types.NullType()) for column in columns))
 
 
-_ACCOUNTS = _table("accounts", "id", "hard_limit", "posted", "blocked")
+_ACCOUNTS = _table("accounts", "id", "kind", "name", "hard_limit", "posted", "blocked")
 _KEYS = _table("keys", "id", "account_id", "created_at")
 _HOLDS = _table("holds", "attempt_id", "key_id", "provider", "model", "tags", "amount", "charge", "shares")
 _OUTCOMES = _table(
@@ -317,6 +317,16 @@ def _accounts() -> None:
         table.drop_constraint(op.f("ck_accounts_kind"), type_="check")
         table.drop_constraint(op.f("ck_accounts_hard_limit"), type_="check")
         table.create_check_constraint(op.f("ck_accounts_kind"), kinds)
+    op.create_index(
+        "uq_accounts_single",
+        "accounts",
+        ["kind"],
+        unique=True,
+        sqlite_where=sa.text("kind IN ('margin', 'adjustments')"),
+        postgresql_where=sa.text("kind IN ('margin', 'adjustments')"),
+    )
+    for name in ("margin", "adjustments"):
+        op.execute(_ACCOUNTS.insert().values(kind=name, name=name))
 
 
 def _postings() -> None:

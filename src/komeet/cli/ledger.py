@@ -1,0 +1,7 @@
+"""`komeet ledger`: looks into the books, and the ways out of what they cannot settle by themselves."""
+
+from komeet.cli import ledger_entries
+from komeet.cli.options import new_program
+
+program = new_program("Look into the books; resolve and correct what they cannot settle by themselves.")
+program.add_typer(ledger_entries.program)
