@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from komeet.api.application import Application
 from komeet.api.cors import Cors
+from komeet.api.payments import Payments
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
 from komeet.catalog import profiles
@@ -21,6 +22,7 @@ from komeet.config.sales import sales_of
 from komeet.config.schema import Config
 from komeet.config.schema import Server as ServerConfig
 from komeet.config.tls import tls_files
+from komeet.config.webhook import webhook_of
 from komeet.core.clock import Clock, SystemClock
 from komeet.core.http import Origin, TlsFiles
 from komeet.core.secrets import Secret
@@ -43,7 +45,9 @@ from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
 from komeet.store.database import Store
 from komeet.store.engine import Databases
+from komeet.store.payments import LedgerPayments
 from komeet.store.retention import Keep, Retention
+from komeet.telemetry.crossings import Crossings
 from komeet.telemetry.metrics import Metrics
 from komeet.telemetry.unpriced import UnpricedAlarm
 from komeet.wire.formats import FORMATS
@@ -205,8 +209,14 @@ class Gateway:
         )
         cors = self._config.server.cors
         application = Application(
-            routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None
+            routes(ports, self._missing, self._exposition, self._payments()),
+            ports,
+            Cors(cors.origins) if cors.origins else None,
         )
+        self._crossings = Crossings(
+            ledger.take_crossings, self.metrics.crossed, self._clock, webhook_of(self._config, self._client)
+        )
+        await self._crossings.start(self._tasks.spawn)
         await self._store.keys.start(self._tasks.spawn)
         await self._store.nodes.start(self._tasks.spawn)
         await self._store.once.start(self._tasks.spawn)
@@ -229,15 +239,23 @@ class Gateway:
             patience: seconds that work behind calls (counting tokens) may still take.
         """
         async with AsyncExitStack() as ending:  # what is named last ends first
+            ending.callback(self._crossings.tell)  # what the last records crossed
             ending.push_async_callback(asyncio.to_thread, self._store.close)
             ending.push_async_callback(self._client.aclose)
             ending.push_async_callback(self._tasks.drain, patience)
+            ending.push_async_callback(self._crossings.stop)
             ending.push_async_callback(self._retention.stop)
             ending.push_async_callback(self._store.nodes.stop)
             ending.push_async_callback(self._store.once.stop)
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
+
+    def _payments(self) -> Payments | None:
+        secret = self._config.payments.webhook_secret
+        if secret is None:
+            return None
+        return Payments(LedgerPayments(self._store.files.ledger, self._clock), secret, self._clock)
 
     def _media(self) -> PublicMedia | None:
         wanted = self._config.media

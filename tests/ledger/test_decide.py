@@ -253,7 +253,12 @@ def test_a_cost_above_the_hold_is_posted_in_full_raises_an_alarm_and_blocks_hard
     assert [end.overrun for end in decision.ended] == [20]
     assert [(o.attempt_id, o.reserved, o.cost, o.blocked) for o in decision.overruns] == [("a", 50, 70, (5,))]
     assert decision.windows[Window(5, 0)] == WindowChange(Nano(70), Nano(0), Nano(-50))
-    assert decided(a_hold("a", 50, (1,)), an_end("a", State.SETTLED, 70)).overruns[0].blocked == ()
+
+
+def test_without_a_hard_budget_nothing_is_an_overrun() -> None:
+    decision = decided(a_hold("a", 50, (1,)), an_end("a", State.SETTLED, 70))
+    assert decision.overruns == []
+    assert [end.overrun for end in decision.ended] == [0]
 
 
 def test_an_orphan_keeps_its_reservation_and_a_late_outcome_changes_nothing() -> None:

@@ -1,6 +1,9 @@
 """Attempts as a process writes them, one transaction each: leased, held, ended; without threads and journals."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -14,7 +17,21 @@ from komeet.store.budgets import find_budgets
 from komeet.store.drain import Done, Work, work
 from komeet.store.ledger_rows import Memory
 from komeet.store.session import begin_session, end_session
+from komeet.store.sqlite import open_engine
 from komeet.store.transactions import writing
+
+
+@contextmanager
+def calm(engine: Engine) -> Generator[Engine]:
+    """The same database, for threads that wait for each other as long as it takes."""
+    if engine.dialect.name != "sqlite":
+        yield engine
+        return
+    waiting = open_engine(Path(str(engine.url.database)), "crash", busy_ms=60_000)
+    try:
+        yield waiting
+    finally:
+        waiting.dispose()
 
 
 class Spender:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from sqlalchemy import Engine, func, select, update
 from tests.store.postgres import BOTH
-from tests.store.spending import Spender
+from tests.store.spending import Spender, calm
 
 from komeet.access.keys import Key
 from komeet.core.clock import ManualClock
@@ -170,12 +170,12 @@ def test_two_who_resolve_at_once_resolve_once(engine: Engine, clock: ManualClock
 
     def one(cost: int) -> bool:
         try:
-            resolve(engine, clock, hold.attempt_id, cost)
+            resolve(calmly, clock, hold.attempt_id, cost)
         except StoreError:
             return False
         return True
 
-    with ThreadPoolExecutor(4) as pool:
+    with calm(engine) as calmly, ThreadPoolExecutor(4) as pool:
         done = list(pool.map(one, [10, 20, 30, 40]))
     assert done.count(True) == 1
     assert audit(engine) == []
@@ -186,8 +186,8 @@ def test_two_who_correct_at_once_come_to_what_one_of_them_said(
 ) -> None:
     hold = spender.hold(owned, 700)
     spender.end(hold, State.SETTLED, 700)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda cost: correct(engine, clock, hold.attempt_id, cost), [10, 20, 30, 40]))
+    with calm(engine) as calmly, ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda cost: correct(calmly, clock, hold.attempt_id, cost), [10, 20, 30, 40]))
     assert numbers(engine, clock)[Scope.KEY][0] in {10, 20, 30, 40}
     assert audit(engine) == []
 

@@ -77,7 +77,7 @@ class Application:
         reply.whole(204, [(b"allow", methods), *more], b"")
 
     async def _admit(self, route: Route, request: HttpRequest) -> None:
-        """Hold the request to its route's access rule; routes of kind KEY are held by the pipeline's first stage."""
+        """Hold the request to its route's access rule; KEY is the pipeline's first stage, SIGNED the handler's."""
         if route.access is Access.OPERATOR and not from_this_machine(request.peer, request.headers):
             await identify(request.headers, self._ports.keys, self._ports.clock)
 

@@ -82,7 +82,7 @@ def list_(
     if as_json:
         print_json([_row(entry) for entry in known])
         return
-    rows = [(when(e.created_at), str(e.kind), money(-e.charge), e.reason, e.actor, _reference(e)) for e in known]
+    rows = [(when(e.created_at), str(e.kind), _signed(-e.charge), e.reason, e.actor, _reference(e)) for e in known]
     table(_COLUMNS, rows, empty=f"{found.name} has no credits.")
 
 
@@ -93,8 +93,12 @@ def say(done: Credited, *, as_json: bool) -> None:
         print_json(_row(done.entry) | more)
         return
     was = "" if done.new else "Entered before, nothing done: "
-    said = f"{was}{money(-done.entry.charge)} for {done.organisation.name}; its credits come to {money(done.balance)}"
+    said = f"{was}{_signed(-done.entry.charge)} for {done.organisation.name}; its credits come to {money(done.balance)}"
     console().print(escape(said))
+
+
+def _signed(amount: int) -> str:
+    return money(amount) if amount >= 0 else f"-{money(-amount)}"
 
 
 def _reference(entry: Entry) -> str:

@@ -220,8 +220,8 @@ def entries(config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson
             str(one.id),
             when(one.created_at),
             str(one.kind),
-            money(one.cost),
-            money(one.charge),
+            _signed(one.cost),
+            _signed(one.charge),
             one.reason,
             one.actor,
             one.attempt_id or "",
@@ -328,7 +328,7 @@ def _say(entry: Entry, *, as_json: bool) -> None:
 
 
 def _signed(amount: int) -> str:
-    return f"+{money(amount)}" if amount >= 0 else f"-{money(-amount)}"
+    return money(amount) if amount == 0 else f"{'+' if amount > 0 else '-'}{money(abs(amount))}"
 
 
 def _entry(one: Entry) -> dict[str, object]:

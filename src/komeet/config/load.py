@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgspec
 import yaml
 
+from komeet.access.signature import LEAST
 from komeet.config.exact import Exact, Moment, exact_of, moment_of
 from komeet.config.limits import mistake
 from komeet.config.schema import Config
@@ -174,6 +175,7 @@ def _check(config: Config) -> None:
         except ValueError as error:
             raise ConfigError(f"server.trusted_proxies[{index}]: {error}") from None
     _check_databases(config)
+    _check_webhooks(config)
     if (wrong := mistake(config.limits)) is not None:
         raise ConfigError(wrong)
     seen: dict[str, int] = {}
@@ -198,6 +200,20 @@ def _check_databases(config: Config) -> None:
         raise ConfigError("ledger.database: expected postgresql://user@host/database, or nothing for SQLite")
     if requests and not requests.reveal().startswith((*_POSTGRESQL, "local")):
         raise ConfigError("request_log.database: expected postgresql://user@host/database, `local`, or nothing")
+
+
+def _check_webhooks(config: Config) -> None:
+    webhook, payments = config.budgets.webhook, config.payments.webhook_secret
+    if webhook is not None:
+        _check_secret(webhook.secret, "budgets.webhook.secret")
+        _check_url(webhook.url.partition("?")[0], "budgets.webhook.url", allow_http=False)
+    if payments is not None:
+        _check_secret(payments, "payments.webhook_secret")
+
+
+def _check_secret(secret: Secret, path: str) -> None:
+    if len(secret.reveal()) < LEAST:
+        raise ConfigError(f"{path}: needs {LEAST} characters or more, of chance: `openssl rand -hex 32` makes some")
 
 
 def _check_url(url: str, path: str, *, allow_http: bool) -> None:

@@ -264,6 +264,36 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 16_384
 
 
+class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Komeet sends an event, and what it signs it with."""
+
+    url: Annotated[str, Meta(description="An https URL; http on this machine only.")]
+    secret: Annotated[
+        Secret,
+        Meta(description="Shared with the receiver, who checks the signature by it: 16 characters or more, of chance."),
+    ]
+
+
+class Budgets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told when a budget comes to one of its thresholds; see docs/budgets.md."""
+
+    webhook: Annotated[
+        Webhook | None, Meta(description="Where it is told besides the log and the metrics; default: nowhere.")
+    ] = None
+
+
+class Payments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payments that are told to Komeet, which credits organisations with them; see docs/budgets.md."""
+
+    webhook_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="What `POST /webhooks/payments` is signed with: 16 characters or more, of chance."
+            " Default: there is no such route."
+        ),
+    ] = None
+
+
 class RequestLog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is kept of each call besides its money."""
 
@@ -347,6 +377,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Limit, ...],
         Meta(description="How often and how much keys, users, models and providers may be used (docs/limits.md)."),
     ] = ()
+    budgets: Annotated[Budgets, Meta(description="Who is told when a budget comes to one of its thresholds.")] = (
+        Budgets()
+    )
+    payments: Annotated[
+        Payments, Meta(description="Payments that are told to Komeet, which credits organisations with them.")
+    ] = Payments()
     request_log: Annotated[RequestLog, Meta(description="What is kept of each call besides its money.")] = RequestLog()
     translation: Annotated[
         Translation, Meta(description="What becomes of a call between the caller's format and the provider's.")

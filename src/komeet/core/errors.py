@@ -5,6 +5,7 @@
     │   ├── WireError        400    the bytes are not a call: `path` says where
     │   │   └── Unrepresentable 422 a content part that the target format cannot carry
     │   ├── AuthError        401    no key, or none that we know
+    │   │   └── BadSignature 401    … of a webhook
     │   ├── BudgetExceeded   402    a hard budget has no room for the call's upper bound
     │   ├── NotAllowed       403    the key may not do this
     │   ├── ModelNotFound    404    no configured provider offers the model
@@ -114,6 +115,12 @@ class AuthError(ClientError):
 
     status = 401
     code = "invalid_api_key"
+
+
+class BadSignature(AuthError):
+    """A webhook without a signature, or with one that is wrong or too old."""
+
+    code = "invalid_signature"
 
 
 class BudgetExceeded(ClientError):

@@ -4,8 +4,8 @@ Records are taken in order. Whether a call is admitted was decided when it lease
 a hold is written as it is, once.
 
 - The first outcome of an open hold ends it. SETTLED releases the reservation and posts cost and charge; VOIDED releases
-  it; ORPHAN keeps it. A cost above the reservation is posted in full, since it has been billed, as an overrun; it
-  blocks the hard budgets that it concerns.
+  it; ORPHAN keeps it. A cost above what was reserved of hard budgets is posted in full, since it has been billed, as an
+  overrun; it blocks them. Without a hard budget the reservation is an estimate, and nothing is above it.
 - Any other outcome (a second one, one without a hold) and a second hold of an attempt change nothing.
 
 Of a hard budget's window, a settled attempt turns what it cost from leased to posted: what it did not need stays in the
@@ -129,7 +129,8 @@ class _Batch:
         hold = self._open.pop(outcome.attempt_id, None)
         if hold is None:
             return
-        overrun = max(0, outcome.cost - hold.amount)
+        bounded = any(share.hard for share in hold.shares)
+        overrun = max(0, outcome.cost - hold.amount) if bounded else 0
         self._ended.append(Ended(outcome, Nano(overrun)))
         self._ended_holds.append(hold)
         if outcome.state is State.ORPHAN:
@@ -153,7 +154,7 @@ class _Batch:
             self._move(window_of(share), posted=spent, leased=-min(spent, share.amount) if share.hard else 0)
             if share.hard and spent > share.amount:
                 beyond.append(share.budget)
-        if beyond or cost > hold.amount:
+        if beyond:
             self._overruns.append(
                 Overrun(
                     hold.attempt_id, hold.key_id, hold.provider, hold.model, hold.amount, cost, blocked=tuple(beyond)

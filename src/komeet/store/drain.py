@@ -8,7 +8,9 @@ from sqlalchemy import Connection, update
 from komeet.ledger.budget import Budget, Window
 from komeet.ledger.decide import Command
 from komeet.ledger.leases import Ask, Grants, WindowState
+from komeet.ledger.thresholds import Crossing
 from komeet.store.budgets import budgets_epoch, find_budgets
+from komeet.store.crossings import find_crossings
 from komeet.store.journal_file import Position
 from komeet.store.leasing import answer, bring_back, lease, recalled
 from komeet.store.ledger_rows import Applied, Memory, apply
@@ -46,6 +48,8 @@ class Done(Struct, frozen=True, kw_only=True):
     budgets: Sequence[Budget] | None
     """Those that there are now; None: they are the ones that are known."""
     epoch: int
+    crossings: Sequence[Crossing] = ()
+    """The thresholds of budgets that the records have crossed."""
 
 
 def work(connection: Connection, todo: Work, memory: Memory, session: str) -> Done:
@@ -56,6 +60,9 @@ def work(connection: Connection, todo: Work, memory: Memory, session: str) -> Do
     """
     in_order(connection)
     applied = apply(connection, todo.records, memory, session) if todo.records else None
+    crossings: Sequence[Crossing] = ()
+    if applied is not None:
+        crossings = find_crossings(connection, applied.decision.windows, applied.decision.ended)
     if todo.surplus:
         bring_back(connection, session, todo.surplus)
     if todo.answered:
@@ -74,4 +81,12 @@ def work(connection: Connection, todo: Work, memory: Memory, session: str) -> Do
         asked = recalled(connection, session)
         epoch = budgets_epoch(connection)
         found = find_budgets(connection) if epoch != todo.epoch else None
-    return Done(applied=applied, grants=grants, states=states, recalled=asked, budgets=found, epoch=epoch)
+    return Done(
+        applied=applied,
+        grants=grants,
+        states=states,
+        recalled=asked,
+        budgets=found,
+        epoch=epoch,
+        crossings=crossings,
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from threading import Event, Thread
@@ -14,6 +15,7 @@ from komeet.core.clock import Clock
 from komeet.core.errors import KomeetError
 from komeet.ledger.decide import Overrun
 from komeet.ledger.port import Hold, Outcome, State, Subject
+from komeet.ledger.thresholds import Crossing
 from komeet.store.drain import Done, Work, work
 from komeet.store.faults import describe, is_outage
 from komeet.store.in_hand import InHand, Told, Waiting
@@ -28,6 +30,8 @@ from komeet.store.turn import Turn
 
 _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+_MOST_CROSSINGS: Final = 10_000
+"""Crossings that nobody has taken above which the oldest are forgotten."""
 GATHER: Final = 0.02
 """Seconds that a record waits for others that go into the database with it."""
 
@@ -83,6 +87,7 @@ class LedgerWriter:
         self._given_up: Final = Event()
         self._closing = False
         self._overruns = 0
+        self._crossings: Final[deque[Crossing]] = deque(maxlen=_MOST_CROSSINGS)
         self._outages: Final = QuietLog(_LOG, clock)
         self._alarms: Final = QuietLog(_LOG, clock)
         self._know_budgets()
@@ -103,6 +108,13 @@ class LedgerWriter:
     def overruns(self) -> int:
         """Attempts, since the start, that were billed above their reservation."""
         return self._overruns
+
+    def take_crossings(self) -> list[Crossing]:
+        """Return the thresholds of budgets that were crossed since the last time, each once over all processes."""
+        taken: list[Crossing] = []
+        while self._crossings:
+            taken.append(self._crossings.popleft())
+        return taken
 
     def is_bounded(self, subject: Subject, provider: str, model: str) -> bool:
         """Whether a hard budget concerns such a call; see the port."""
@@ -197,6 +209,7 @@ class LedgerWriter:
         except Exception as error:  # noqa: BLE001 - the thread's supervisor: no error may end it
             return self._recover(turn, error)
         self._answer(self._in_hand.finish(turn, done))
+        self._crossings.extend(done.crossings)
         if done.applied is not None:
             self._alarm(done.applied.decision.overruns)
         return True

@@ -91,7 +91,7 @@ def create(engine: Engine, clock: Clock, group: Group, name: str, organisation: 
         taken = connection.execute(same).first()
         if taken is not None:
             archived = " (archived: `restore` brings it back)" if taken.archived_at is not None else ""
-            raise StoreError(f"There is a {group} called {name!r}{within} already{archived}: {taken.id}.")
+            raise StoreError(f"There is {_an(group)} called {name!r}{within} already{archived}: {taken.id}.")
         added = connection.execute(insert(accounts).values(kind=Kind(group.value).value, name=name))
         assert added.inserted_primary_key is not None
         connection.execute(insert(table).values(row | {"account_id": added.inserted_primary_key[0]}))
@@ -242,3 +242,7 @@ def _require_live(member: Member) -> None:
 def _ambiguous(group: Group, which: str, named: Sequence[Member]) -> NoReturn:
     ids = ", ".join(f"{one.id} (in {one.organisation_name!r})" for one in named)
     raise StoreError(f"More than one {group} is called {which!r}: {ids}. Name one by its id, or say --org.")
+
+
+def _an(group: Group) -> str:
+    return f"an {group}" if group is Group.ORGANISATION else f"a {group}"
