@@ -29,9 +29,10 @@ from komeet.net.forwarded import FORWARDED, X_FORWARDED_FOR, TrustedProxies
 from komeet.net.limits import ClientLimits, ServerLimits
 from komeet.net.media import PublicMedia
 from komeet.net.proxies import Proxies, ProxyError, from_environment
-from komeet.net.server import Entrance, Serving
+from komeet.net.server import Entrance, Serving, Triage
 from komeet.net.tasks import Tasks
 from komeet.net.trust import TlsFileError, Trust
+from komeet.net.turns import Turns
 from komeet.pipeline.admission import Admission
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
@@ -45,13 +46,18 @@ _log = logging.getLogger("komeet")
 
 
 class Counting:
-    """Estimates usage in a thread: the first count loads half a second of tables."""
+    """Estimates usage in a thread: the first count loads half a second of tables.
+
+    One at a time: counts that overlap would load the tables several times at once, and each keeps some 15 MB for good.
+    """
 
     def __init__(self) -> None:
         self._counter: Final = TokenCounter()
+        self._turn: Final = asyncio.Lock()
 
     async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
-        return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
+        async with self._turn:
+            return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
 
 
 def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Provider]:
@@ -170,11 +176,14 @@ class Gateway:
                 pass_through=self._config.translation.pass_through,
             ),
         )
-        ledger = self._store.ledger
+        ledger, loop = self._store.ledger, asyncio.get_running_loop()
+        turns = Turns(self._clock, loop.call_soon, self._config.server.max_wait_seconds)
         self.metrics.watch(
             {
                 "komeet_calls_running": ("Calls under way", lambda: admission.running),
                 "komeet_calls_shed": ("Calls refused because too many were under way", lambda: admission.shed),
+                "komeet_overloaded": ("Workers that refuse calls since they cannot keep up", lambda: turns.overloaded),
+                "komeet_tasks": ("Tasks of the event loops", lambda: len(asyncio.all_tasks(loop))),
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
                 "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
                 "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
@@ -183,7 +192,7 @@ class Gateway:
         )
         cors = self._config.server.cors
         application = Application(
-            routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None
+            routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None, turns
         )
         await self._store.keys.start(self._tasks.spawn)
         if self._embedded is not None and self._config.embedded.start == "at_start":
@@ -191,7 +200,7 @@ class Gateway:
         return Serving(
             handle=application.handle,
             refuse=application.refusal,
-            shed=application.shed,
+            triage=Triage(shed=application.shed, screen=application.screen),
             clock=self._clock,
             limits=_limits(self._config.server),
             entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),

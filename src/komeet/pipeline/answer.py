@@ -115,7 +115,14 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     attempt.received = received
 
     def feed(data: bytes) -> None:
-        out = tap.feed(data)
+        try:
+            hand_on(tap.feed(data))
+        except Garbled:
+            if isinstance(tap, HubTap):
+                hand_on(tap.unsent)
+            raise
+
+    def hand_on(out: bytes) -> None:
         if attempt.first_token_us is None and tap.first_content:
             attempt.first_token_us = elapsed_us(call, ports)
         if out:
@@ -141,10 +148,10 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         price_usage(attempt)
         attempt.output_text = tap.output_text()
         attempt.failed = call.error = tap.error
-    if broken is not None and not tap.done and tap.error is None:
-        raise broken
     if rest:
         reply.write(rest)
+    if broken is not None and not tap.done and tap.error is None:
+        raise broken
     if tap.error is not None:
         return
     if not complete:
