@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from types import TracebackType
 from typing import Any, Final

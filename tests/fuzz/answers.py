@@ -157,13 +157,13 @@ def _responses() -> Iterator[tuple[int, bytes]]:
     yield _whole({**head, "status": "failed", "error": {"code": "server_error", "message": "no"}, "output": []})
     for item in items:
         yield _named(*_item_told(item, head))
-    failed = {**head, "status": "failed", "error": {"code": "rate_limit_exceeded", "message": "no"}, "output": []}
+    failed: Said = {**head, "status": "failed", "error": {"code": "rate_limit_exceeded", "message": "no"}, "output": []}
     yield _named({"type": "response.failed", "response": failed})
     yield _named({"type": "error", "code": "x", "message": "no", "param": None})
 
 
 def _item_told(item: Said, head: Said) -> Iterator[Said]:
-    started = {**head, "status": "in_progress", "output": [], "usage": None}
+    started: Said = {**head, "status": "in_progress", "output": [], "usage": None}
     yield {"type": "response.created", "sequence_number": 0, "response": started}
     at = {"output_index": 0, "item_id": item["id"]}
     yield {"type": "response.output_item.added", "output_index": 0, "item": {**item, "content": [], "summary": []}}
@@ -232,10 +232,10 @@ def _messages() -> Iterator[tuple[int, bytes]]:
         yield _whole({**head, "content": [block], "stop_reason": reason, "usage": _MESSAGES_USAGE})
     yield _whole({"type": "error", "error": {"type": "overloaded_error", "message": "no"}})
     for (block, deltas), reason in zip(blocks, reasons, strict=True):
-        empty = {
-            name: {} if name == "input" else "" if isinstance(value, str) else value for name, value in block.items()
-        }
-        begun = {**empty, "type": block["type"]} | ({"name": "f", "id": "t"} if "name" in block else {})
+        empty: Said = {name: "" if isinstance(value, str) else value for name, value in block.items()}
+        begun: Said = {**empty, "type": block["type"]} | (
+            {"name": "f", "id": "t", "input": {}} if "name" in block else {}
+        )
         yield _named(
             {
                 "type": "message_start",

@@ -1,4 +1,4 @@
-"""Runs one target under atheris, with Komeet's modules instrumented: `python -m tests.fuzz.child NAME [libFuzzer's]`."""
+"""Runs one target under atheris, with Komeet's modules instrumented: `python -m tests.fuzz.child NAME [OPTION…]`."""
 
 import sys
 from typing import Any, cast

@@ -173,7 +173,13 @@ def _request(text: bytes) -> tuple[HttpRequest | None, bytes]:
     if any(letter < 32 and letter != 9 for value in headers.values() for letter in value):
         return None, b""
     return HttpRequest(
-        method=method.decode().upper(), path=shown, query=query, headers=headers, body=body, arrived=0.0, peer="10.1.2.3"
+        method=method.decode().upper(),
+        path=shown,
+        query=query,
+        headers=headers,
+        body=body,
+        arrived=0.0,
+        peer="10.1.2.3",
     ), answered
 
 
@@ -223,12 +229,14 @@ def _starts() -> Iterator[bytes]:
         for number, (mode, said) in enumerate(starts_of(name)):
             caller = tuple(ASKED)[number % 5]
             asked = number % 4
-            streams = b"2" if name == "bedrock_converse" else b"1"
-            options = b"%d0%b%d%d%d%d%d0\n" % (at, streams if mode else b"0", number % 9, number % 2, number % 4, 0, number % 2)
+            streams = (2 if name == "bedrock_converse" else 1) if mode else 0
+            options = b"%d0%d%d%d%d0%d0\n" % (at, streams, number % 9, number % 2, number % 4, number % 2)
             path = _PATHS[caller][asked]
             yield options + b"POST " + path + bearer + b"\n" + ASKED[caller][asked] + b"\n" + said
     for status in range(1, 7):
-        yield b"0%d0000000\nPOST /v1/chat/completions" % status + bearer + b'\n{"model":"m","messages":[]}\n{"error":{}}'
+        yield (
+            b"0%d0000000\nPOST /v1/chat/completions" % status + bearer + b'\n{"model":"m","messages":[]}\n{"error":{}}'
+        )
     yield b"600000000\nPOST /v1/embeddings" + bearer + b'\n{"model":"m","input":"x"}\n{"data":[{"embedding":[1]}]}'
     yield b"700000000\nPOST /v1/moderations" + bearer + b'\n{"model":"m","input":"x"}\n{"results":[{}]}'
     yield b"000000000\nGET /v1/models" + bearer + b"\n"

@@ -175,7 +175,7 @@ def _check_request(request: HttpRequest, said: Said, proxies: TrustedProxies) ->
 
 
 def _statuses(out: bytes) -> Iterator[int]:
-    """Yield the statuses of what was answered, by a reader of our own that takes nothing that is not as it should be."""
+    """Yield the statuses of what was answered, read strictly by a reader that shares nothing with the server."""
     while out:
         if out.startswith(CONTINUE):
             out = out[len(CONTINUE) :]
@@ -216,7 +216,9 @@ def _chunks(out: bytes) -> bytes:
     return out
 
 
-_POST: Final = b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: a:1\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\n{}"
+_POST: Final = (
+    b"POST /v1/chat/completions?a=1 HTTP/1.1\r\nHost: a:1\r\nContent-Type: a/b\r\nContent-Length: 2\r\n\r\n{}"
+)
 _CHUNKED: Final = (
     b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5;ext=1\r\nhello\r\n0\r\nX-Trailer: t\r\n\r\n"
 )
@@ -240,8 +242,8 @@ def _starts() -> Iterator[bytes]:
     yield b"017\nPOST / HTTP/1.1\r\nhost: a\r\ncontent-length: 65\r\n\r\n" + b"x" * 65
     yield b"011\n" + _POST * 3
     yield b"000\nPOST / HTTP/1.1\r\nhost: a\r\ncontent-encoding: gzip\r\nx: a\r\n b\r\n\r\n"
-    for at, line in ((1, b'forwarded: for="[::1]:80";by=x, for=10.1.1.1'), (2, b"x-forwarded-for: 1.2.3.4:5, 10.1.1.1")):
-        yield b"%d00\nGET / HTTP/1.1\r\nhost: a\r\n%b\r\n\r\n" % (at, line)
+    yield b'100\nGET / HTTP/1.1\r\nhost: a\r\nforwarded: for="[::1]:80";by=x, for=10.1.1.1\r\n\r\n'
+    yield b"200\nGET / HTTP/1.1\r\nhost: a\r\nx-forwarded-for: 1.2.3.4:5, 10.1.1.1\r\n\r\n"
     yield b"300\nPROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n" + _POST
     yield b"303\nPROXY UNKNOWN\r\n" + _POST
     yield b"301\n\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\x01\x02\x03\x04\x05\x06\x07\x08\0\1\0\2" + _POST

@@ -56,11 +56,11 @@ def choose(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
     chosen: list[bytes] = []
     known: set[Step] = set()
     while candidates and len(chosen) < MOST_FILES:
-        gains = {each: len(reach[each] - known) for each in candidates}
-        candidates = [each for each in candidates if gains[each]]
+        worths = [(len(reach[each] - known) / (200 + len(each)), each) for each in candidates]
+        candidates = [each for worth, each in worths if worth]
         if not candidates:
             break
-        best = max(candidates, key=lambda each: (gains[each] / (200 + len(each)), -len(each)))
+        _, best = max(worths)
         chosen.append(best)
         known |= reach[best]
     return chosen

@@ -1,9 +1,9 @@
-"""Changes to inputs that bytes alone seldom make: JSON stays JSON, and events stay events, while what they say changes."""
+"""Changes that bytes alone seldom make: JSON stays JSON, and events stay events, while what they say changes."""
 
 import json
 import random
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Json = Any
 
@@ -85,9 +85,9 @@ class Mutator:
         """Change a value, or something inside of it."""
         match value:
             case dict() if value and rng.random() < 0.9:
-                return self._object(dict(value), rng)
+                return self._object(cast("dict[str, Json]", value), rng)
             case list() if value and rng.random() < 0.9:
-                return self._array(list(value), rng)
+                return self._array(cast("list[Json]", value), rng)
             case str() if value and rng.random() < 0.3:
                 at = rng.randrange(len(value))
                 return value[:at] + rng.choice(("", "\0", " ", "é", "\ud83d", value)) + value[at + rng.randint(0, 1) :]
@@ -95,6 +95,7 @@ class Mutator:
                 return self._fresh(rng)
 
     def _object(self, value: dict[str, Json], rng: random.Random) -> Json:
+        value = dict(value)
         name = rng.choice(list(value))
         how = rng.random()
         if how < 0.65:
@@ -108,6 +109,7 @@ class Mutator:
         return value
 
     def _array(self, value: list[Json], rng: random.Random) -> Json:
+        value = list(value)
         at = rng.randrange(len(value))
         how = rng.random()
         if how < 0.65:
@@ -163,11 +165,11 @@ def _collect(value: Json, names: dict[str, None], values: list[Json]) -> None:
     """Take the names and the values that inputs have: among them are those that mean something."""
     match value:
         case dict():
-            for name, inside in value.items():
+            for name, inside in cast("dict[str, Json]", value).items():
                 names.setdefault(name)
                 _collect(inside, names, values)
         case list():
-            for inside in value:
+            for inside in cast("list[Json]", value):
                 _collect(inside, names, values)
         case _:
             pass

@@ -167,10 +167,9 @@ def _told(caller: Caller, way: Way, arriving: Iterator[bytes]) -> tuple[bytes, b
     broken: UpstreamError | None = None
     try:
         for piece in arriving:
-            out.append(tap.feed(piece))
+            out.append(tap.feed(piece))  # noqa: PERF401 - what came before an error counts
     except UpstreamError as error:
         broken = error
-        out.append(tap.unsent if isinstance(tap, HubTap) else b"")
     rest, complete = tap.end()
     tap.output_text().encode()
     tap.model.encode()
@@ -225,8 +224,8 @@ _SAYS: Final = {
 ANSWERS: Final = tuple(
     Target(
         name=f"answers_{name}",
-        holds=f"an answer, a stream or a refusal of {_SAYS[name]}, told to callers of five formats: cut anywhere it says"
-        " the same, it ends in one way, and its tokens are believable",
+        holds=f"an answer, a stream or a refusal of {_SAYS[name]}, told to callers of five formats: cut anywhere it"
+        " says the same, it ends in one way, and its tokens are believable",
         run=answering(name),
         starts=_starts(name),
     )

@@ -60,15 +60,21 @@ def fuzz(target: Target, seconds: int, work: Path) -> Report:
         "print_final_stats": 1,
         "artifact_prefix": f"{folder}/",
     }
-    argv = [sys.executable, "-m", "tests.fuzz.child", target.name, *[f"-{name}={told}" for name, told in options.items()]]
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.fuzz.child",
+        target.name,
+        *[f"-{name}={told}" for name, told in options.items()],
+    ]
     log = folder / "log"
     before = time.monotonic()
     with log.open("wb") as out:
-        subprocess.run([*argv, str(corpus)], stdout=out, stderr=subprocess.STDOUT, check=False)
+        subprocess.run(argv, stdout=out, stderr=subprocess.STDOUT, check=False)
     text = log.read_text(errors="replace")
-    told = _PROGRESS.findall(text)
+    lines = _PROGRESS.findall(text)
     runs = _RUNS.search(text)
-    last = told[-1] if told else ("0", "0", "0", "0")
+    last = lines[-1] if lines else ("0", "0", "0", "0")
     return Report(
         name=target.name,
         seconds=round(time.monotonic() - before),
@@ -101,7 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(argv)
     work: Path = asked.work or Path(tempfile.mkdtemp(prefix="komeet-fuzz-"))
     chosen = [target for target in TARGETS if asked.only is None or target.name in asked.only]
-    print(f"in {work}\n{'target':28} {'s':>6} {'executions':>12} {'edges':>7} {'features':>9} {'new':>7}  broken", flush=True)
+    print(
+        f"in {work}\n{'target':28} {'s':>6} {'executions':>12} {'edges':>7} {'features':>9} {'new':>7}  broken",
+        flush=True,
+    )
 
     def one(target: Target) -> Report:
         report = fuzz(target, asked.seconds, work)

@@ -15,6 +15,7 @@ from tests.fuzz.target import Target, parted, read_json
 from tests.fuzz.targets import TARGETS
 
 from komeet.core.http import HttpRequest
+from komeet.wire.sse import Splitter
 
 NAMES = [target.name for target in TARGETS]
 KEPT = [pytest.param(target, file, id=f"{target.name}/{file.name}") for target in TARGETS for file in kept(target.name)]
@@ -61,23 +62,29 @@ def test_replaying_needs_nothing_that_only_fuzzing_does() -> None:
 
 
 def test_a_parser_that_lets_something_through_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("komeet.wire.json._check_utf8", lambda body: None)  # pyright: ignore[reportUnknownLambdaType]
+    def nothing(_: bytes) -> None:
+        """Look at nothing."""
+
+    monkeypatch.setattr("komeet.wire.json._check_utf8", nothing)
     with pytest.raises(UnicodeDecodeError):
         documents(b'{"a":"\xff"}')
 
 
 def test_a_parser_that_depends_on_how_it_is_fed_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("komeet.wire.sse.Splitter._measure", lambda self: setattr(self, "_searched", len(self._buffer)))  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    def searched(self: Splitter) -> None:
+        self._searched = len(self._buffer)  # pyright: ignore[reportPrivateUsage] - a mistake of it
+
+    monkeypatch.setattr("komeet.wire.sse.Splitter._measure", searched)
     with pytest.raises(AssertionError):
         server_sent(b"21\nevent: a\ndata: x\n\ndata: y\n\n")
 
 
 def test_a_server_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> HttpRequest:
-        raise ValueError
+        raise ValueError("a mistake of ours")
 
     monkeypatch.setattr("komeet.net.intake.HttpRequest", fail)
-    with pytest.raises(ValueError, match=""):
+    with pytest.raises(ValueError, match="of ours"):
         server(b"000\nGET / HTTP/1.1\r\nhost: a\r\n\r\n")
 
 

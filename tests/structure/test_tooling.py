@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-TARGETS = frozenset({"serve", "test", "test-long", "test-clients", "soak", "fuzz", "check", "fmt", "bench", "docs", "help"})
+TARGETS = frozenset(
+    {"serve", "test", "test-long", "test-clients", "soak", "fuzz", "check", "fmt", "bench", "docs", "help"}
+)
 SHELL = ("sh", "bash", "dirname", "sed", "mkdir", "mktemp", "rm", "mv", "grep", "chmod", "cat")
 
 

@@ -115,14 +115,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     attempt.received = received
 
     def feed(data: bytes) -> None:
-        try:
-            hand_on(tap.feed(data))
-        except Garbled:
-            if isinstance(tap, HubTap):
-                hand_on(tap.unsent)
-            raise
-
-    def hand_on(out: bytes) -> None:
+        out = tap.feed(data)
         if attempt.first_token_us is None and tap.first_content:
             attempt.first_token_us = elapsed_us(call, ports)
         if out:

@@ -1,6 +1,7 @@
 """The way of one call between the caller's format and the provider's: bytes as they came, or through the hub."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -325,12 +326,12 @@ class HubTap:
         "_renderer",
         "_restorer",
         "_unmetered",
+        "_unsent",
         "done",
         "error",
         "first_content",
         "model",
         "service_tier",
-        "unsent",
         "usage",
     )
 
@@ -342,7 +343,7 @@ class HubTap:
         self._pieces: list[str] = []
         self._unmetered = False
         self._garbled = False
-        self.unsent = b""
+        self._unsent = b""
         """What was written before the message that `feed` raised on: what is written next goes on from there."""
         self.usage: Usage | None = None
         self.model = ""
@@ -359,7 +360,7 @@ class HubTap:
                 out.append(self._said(said))  # noqa: PERF401 - what was written before an error is kept
         except Garbled:
             self._garbled = True
-            self.unsent = b"".join(out)
+            self._unsent = b"".join(out)
             raise
         return out[0] if len(out) == 1 else b"".join(out)
 
@@ -371,15 +372,13 @@ class HubTap:
 
     def end(self) -> tuple[bytes, bool]:
         """Return what ends the stream, and whether the answer was complete."""
-        out = b""
+        out = self._unsent
         if self._garbled and not self.done:
             self._forget_early_usage()
             return out, False
         if self.error is None and not self._garbled:
-            try:
+            with suppress(Garbled):
                 out = b"".join([self._said(said) for said in self._framing.rest()])
-            except Garbled:
-                out = b""
         if self.error is not None:
             return out, False
         last = self._parser.end()
