@@ -30,6 +30,7 @@ from komeet.net.limits import ClientLimits, ServerLimits
 from komeet.net.media import PublicMedia
 from komeet.net.proxies import Proxies, ProxyError, from_environment
 from komeet.net.server import Entrance, Serving, Triage
+from komeet.net.stalls import StallWatch
 from komeet.net.tasks import Tasks
 from komeet.net.trust import TlsFileError, Trust
 from komeet.net.turns import Turns
@@ -142,6 +143,7 @@ class Gateway:
             self._store.close()
             raise
         self._tasks: Final = Tasks()
+        self._stalls: Final = StallWatch(self._clock)
         self.metrics: Final = Metrics()
         self._embedded: Final = (
             EmbeddedModels(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
@@ -183,6 +185,7 @@ class Gateway:
                 "komeet_calls_running": ("Calls under way", lambda: admission.running),
                 "komeet_calls_shed": ("Calls refused because too many were under way", lambda: admission.shed),
                 "komeet_overloaded": ("Workers that refuse calls since they cannot keep up", lambda: turns.overloaded),
+                "komeet_loop_stalls": ("Times that an event loop stood still", lambda: self._stalls.count),
                 "komeet_tasks": ("Tasks of the event loops", lambda: len(asyncio.all_tasks(loop))),
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
                 "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
@@ -195,6 +198,7 @@ class Gateway:
             routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None, turns
         )
         await self._store.keys.start(self._tasks.spawn)
+        self._stalls.start()
         if self._embedded is not None and self._config.embedded.start == "at_start":
             self._embedded.start()
         return Serving(
@@ -216,6 +220,7 @@ class Gateway:
             ending.push_async_callback(asyncio.to_thread, self._store.close)
             ending.push_async_callback(self._client.aclose)
             ending.push_async_callback(self._tasks.drain, patience)
+            ending.callback(self._stalls.close)
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)

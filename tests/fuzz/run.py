@@ -60,13 +60,8 @@ def fuzz(target: Target, seconds: int, work: Path) -> Report:
         "print_final_stats": 1,
         "artifact_prefix": f"{folder}/",
     }
-    argv = [
-        sys.executable,
-        "-m",
-        "tests.fuzz.child",
-        target.name,
-        *[f"-{name}={told}" for name, told in options.items()],
-    ]
+    told = [f"-{name}={value}" for name, value in options.items()]
+    argv = [sys.executable, "-m", "tests.fuzz.child", target.name, *told, str(corpus)]
     log = folder / "log"
     before = time.monotonic()
     with log.open("wb") as out:
