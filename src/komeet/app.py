@@ -34,9 +34,11 @@ from komeet.net.forwarded import FORWARDED, X_FORWARDED_FOR, TrustedProxies
 from komeet.net.limits import ClientLimits, ServerLimits
 from komeet.net.media import PublicMedia
 from komeet.net.proxies import Proxies, ProxyError, from_environment
-from komeet.net.server import Entrance, Serving
+from komeet.net.server import Entrance, Serving, Triage
+from komeet.net.stalls import StallWatch
 from komeet.net.tasks import Tasks
 from komeet.net.trust import TlsFileError, Trust
+from komeet.net.turns import Turns
 from komeet.pipeline.admission import Admission
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
@@ -56,13 +58,18 @@ _log = logging.getLogger("komeet")
 
 
 class Counting:
-    """Estimates usage in a thread: the first count loads half a second of tables."""
+    """Estimates usage in a thread: the first count loads half a second of tables.
+
+    One at a time: counts that overlap would load the tables several times at once, and each keeps some 15 MB for good.
+    """
 
     def __init__(self) -> None:
         self._counter: Final = TokenCounter()
+        self._turn: Final = asyncio.Lock()
 
     async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
-        return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
+        async with self._turn:
+            return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
 
 
 def directory(data_dir: Path, providers: tuple[Provider, ...], config: Config) -> Directory[Provider]:
@@ -156,6 +163,7 @@ class Gateway:
             Keep(days=config.request_log.keep_days, bodies_days=config.request_log.keep_bodies_days),
         )
         self._tasks: Final = Tasks()
+        self._stalls: Final = StallWatch(self._clock)
         self.metrics: Final = Metrics()
         self._embedded: Final = (
             EmbeddedModels(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
@@ -195,12 +203,16 @@ class Gateway:
                 pass_through=self._config.translation.pass_through,
             ),
         )
-        ledger = self._store.ledger
+        ledger, loop = self._store.ledger, asyncio.get_running_loop()
+        turns = Turns(self._clock, loop.call_soon, self._config.server.max_wait_seconds)
         self.metrics.watch(
             {
                 "komeet_calls_running": ("Calls under way", lambda: admission.running),
                 "komeet_calls_shed": ("Calls refused because too many were under way", lambda: admission.shed),
                 "komeet_calls_limited": ("Calls refused by a rate limit", lambda: limits.refused),
+                "komeet_overloaded": ("Workers that refuse calls since they cannot keep up", lambda: turns.overloaded),
+                "komeet_loop_stalls": ("Times that an event loop stood still", lambda: self._stalls.count),
+                "komeet_tasks": ("Tasks of the event loops", lambda: len(asyncio.all_tasks(loop))),
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
                 "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
                 "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
@@ -212,6 +224,7 @@ class Gateway:
             routes(ports, self._missing, self._exposition, self._payments()),
             ports,
             Cors(cors.origins) if cors.origins else None,
+            turns,
         )
         self._crossings = Crossings(
             ledger.take_crossings, self.metrics.crossed, self._clock, webhook_of(self._config, self._client)
@@ -221,12 +234,13 @@ class Gateway:
         await self._store.nodes.start(self._tasks.spawn)
         await self._store.once.start(self._tasks.spawn)
         await self._retention.start(self._tasks.spawn)
+        self._stalls.start()
         if self._embedded is not None and self._config.embedded.start == "at_start":
             self._embedded.start()
         return Serving(
             handle=application.handle,
             refuse=application.refusal,
-            shed=application.shed,
+            triage=Triage(shed=application.shed, screen=application.screen),
             clock=self._clock,
             limits=_limits(self._config.server),
             entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),
@@ -247,6 +261,7 @@ class Gateway:
             ending.push_async_callback(self._retention.stop)
             ending.push_async_callback(self._store.nodes.stop)
             ending.push_async_callback(self._store.once.stop)
+            ending.callback(self._stalls.close)
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)

@@ -29,7 +29,9 @@ def spent(komeet: Komeet) -> Hold:
     spender.end(hold, State.SETTLED, 500_000, charge=700_000)
     for number in range(5):
         spender.spend(key, 10 + number)
-    correct_attempt(files.ledger, hold.attempt_id, lambda _: Amounts(Nano(400_000), Nano(600_000)), Note("wrong", "me", 9))
+    correct_attempt(
+        files.ledger, hold.attempt_id, lambda _: Amounts(Nano(400_000), Nano(600_000)), Note("wrong", "me", 9)
+    )
     seal_all(files.ledger, clock, most=6)
     files.close()
     return hold
@@ -79,7 +81,15 @@ def test_the_books(komeet: Komeet, spent: Hold) -> None:
 def test_an_attempt_is_shown_whole(komeet: Komeet, spent: Hold) -> None:
     said = komeet("ledger", "show", spent.attempt_id)
     assert said.status == 0, said.err
-    for part in (spent.attempt_id, "app", "openai/gpt-5.2", "at most $0.001", "$0.002 of budget", "settled", "wrong (me)"):
+    for part in (
+        spent.attempt_id,
+        "app",
+        "openai/gpt-5.2",
+        "at most $0.001",
+        "$0.002 of budget",
+        "settled",
+        "wrong (me)",
+    ):
         assert part in said.out
     assert "charge $0.0007 on key app" in said.out
     assert "contra $0.0001 on provider openai by entry 1" in said.out

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+from bench.ledger_rows import build
 from sqlalchemy import Connection, Engine, delete, insert, literal, select, true, update
+from tests.store.postgres import BOTH
 from tests.store.spending import Spender
 from tests.store.test_seal import tampering
 
-from bench.ledger_rows import build
 from komeet.access.keys import Key
 from komeet.core.clock import ManualClock
 from komeet.core.money import Nano
@@ -34,7 +35,6 @@ from komeet.store.tables import (
     usage_hours,
 )
 from komeet.store.transactions import writing
-from tests.store.postgres import BOTH
 
 DATABASES = BOTH
 NOTE = Note("r", "me", 9)

@@ -47,7 +47,7 @@ def test_names_are_one_of_a_kind_in_an_organisation(
         ("acme", one.id),
         ("other", two.id),
     ]
-    with pytest.raises(StoreError, match="organisation called .acme. already"):
+    with pytest.raises(StoreError, match="an organisation called 'acme' already"):
         create(engine, clock, Group.ORGANISATION, acme.name)
 
 

@@ -4,8 +4,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
+from komeet.telemetry.exposition import written
 from komeet.telemetry.metrics import Metrics
-from komeet.telemetry.samples import added, lasting, written
+from komeet.telemetry.samples import Family, added, lasting, past, total
 
 
 def counting(calls: int, waiting: float, model: str = "gpt-5.2") -> Metrics:
@@ -57,3 +58,24 @@ def test_what_remains_of_a_process_that_has_ended() -> None:
     found = values(written(added([past, counting(2, 5).counted()])))
     assert found["komeet_calls_total", "gpt-5.2"] == 5
     assert found["komeet_ledger_waiting", ""] == 5
+
+
+def test_what_is_kept_of_those_that_have_ended_is_bounded_whatever_models_they_knew() -> None:
+    """A key that invents names makes a thousand series in each worker: many reloads must not keep them all."""
+
+    def knew(worker: int) -> list[Family]:
+        samples = [
+            ("komeet_calls_total", (("provider", "openai"), ("model", f"{worker}-{number}"), ("status", "200")), 2.0)
+            for number in range(1000)
+        ]
+        return [Family(name="komeet_calls", text="…", kind="counter", samples=samples)]
+
+    kept: list[Family] = []
+    for worker in range(20):
+        kept = past(kept, knew(worker))
+        assert total(kept, "komeet_calls_total") == 2000 * (worker + 1)
+    (family,) = kept
+    assert len(family.samples) < 2100
+    models = {dict(labels)["model"]: value for _, labels, value in family.samples}
+    assert models["0-0"] == models["1-999"] == 2
+    assert models["other"] == 2 * 18_000

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.whole.gateway import Gateway, towards
+from tests.whole.gateway import Gateway, komeet, towards
 from tests.whole.upstream import DONE, LAST, STREAM, Received, Step, Upstream, chunk, delta, event, usage
 
 from komeet.ledger.port import State
@@ -22,6 +22,7 @@ TLS = Path(__file__).parents[1] / "net" / "tls"
 CANARY = "sk-upstream-canary"
 BODY = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": "Hi"}], "stream": True}).encode()
 BODY_WHOLE = BODY.replace(b"true", b"false")
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 USAGE = event(choices=[], usage=usage(5, 2))
 
 
@@ -124,7 +125,8 @@ def test_a_body_above_the_limit_is_refused_before_it_is_read(upstream: Upstream,
         """Send until an answer comes; return its status and how much was sent."""
         sent = 0
         with connected(gateway) as caller:
-            caller.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n{head}\r\n".encode())
+            shown = f"Authorization: Bearer {gateway.key}\r\n"
+            caller.sendall(f"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\n{shown}{head}\r\n".encode())
             for piece in pieces:
                 caller.sendall(piece)
                 sent += len(piece)
@@ -143,6 +145,57 @@ def test_a_body_above_the_limit_is_refused_before_it_is_read(upstream: Upstream,
         whole = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": "x" * (cap - 70)}]}).encode()
         assert gateway.request("POST", "/v1/chat/completions", whole.ljust(cap)).status == 200
     assert len(upstream.received) == 1
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 30000000", "Transfer-Encoding: chunked"])
+def test_who_shows_no_key_that_works_is_told_before_the_body_is_read(
+    framing: str, upstream: Upstream, tmp_path: Path
+) -> None:
+    """F5: and what is in that body, a whole call with a good key, is never made."""
+
+    def answered(gateway: Gateway, path: str, key: str, more: str = "") -> bytes:
+        with connected(gateway) as caller:
+            shown = f"Authorization: Bearer {key}\r\n" if key else ""
+            caller.sendall(f"POST {path} HTTP/1.1\r\nHost: a\r\n{shown}{framing}\r\n{more}\r\n".encode())
+            said = caller.recv(65536)
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100):
+                    caller.sendall(post(gateway, BODY_WHOLE))
+            return said + read_all(caller)
+
+    with serving(upstream, tmp_path, workers=1) as gateway:
+        revoked = gateway.create_key("revoked")
+        assert komeet("key", "revoke", "revoked", data_dir=tmp_path).returncode == 0
+        until(lambda: gateway.request("GET", "/v1/models", key=revoked).status == 401)
+        for key in ("", "sk-another", "sk-km-" + "a" * 43, revoked):
+            for more in ("", "Expect: 100-continue\r\n"):
+                said = answered(gateway, "/v1/chat/completions", key, more)
+                assert said.startswith(b"HTTP/1.1 401 "), said
+                assert b"\r\nconnection: close\r\n" in said
+                assert said.count(b"HTTP/1.1 ") == 1
+                assert b"\r\nx-request-id: req_" in said
+                assert key[6:].encode() not in said or not key
+        said = answered(gateway, "/v1/messages", "sk-another")
+        assert b'"type":"authentication_error"' in said, "in the shape of its format"
+        assert b"\r\nrequest-id: req_" in said
+        assert answered(gateway, "/v1/nothing", gateway.key).startswith(b"HTTP/1.1 404 ")
+        assert answered(gateway, "/v1/models", gateway.key).startswith(b"HTTP/1.1 405 ")
+    assert upstream.received == []
+
+
+def test_a_large_body_with_a_key_that_works_is_asked_for_and_read(upstream: Upstream, tmp_path: Path) -> None:
+    body = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": "x" * 5_000_000}]}).encode()
+    with serving(upstream, tmp_path) as gateway:
+        for number, more in enumerate(("", "Expect: 100-continue\r\n")):
+            gateway.key = gateway.create_key(f"new-{number}")  # which no worker has in hand
+            with connected(gateway) as caller:
+                head, _, whole = post(gateway, body, more).partition(b"\r\n\r\n")
+                caller.sendall(head + b"\r\n\r\n")
+                if more:
+                    assert caller.recv(len(CONTINUE)) == CONTINUE
+                caller.sendall(whole)
+                assert caller.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert len(upstream.received) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The same for longer: twenty kills of each kind, and fifty reloads, under load."""
+"""`test_processes` for longer: twenty kills of each kind, and fifty reloads, under load."""
 
 import os
 import random
@@ -16,6 +16,7 @@ KILLS = 20
 RELOADS = 50
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(900),
     pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc"),
 ]

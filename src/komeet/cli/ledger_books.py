@@ -26,7 +26,9 @@ _NOTHING = "Nothing has been used yet."
 def verify(
     head: Annotated[
         str | None,
-        typer.Option(metavar="DIGEST", help="The head of an earlier run, kept elsewhere: the chain must go through it."),
+        typer.Option(
+            metavar="DIGEST", help="The head of an earlier run, kept elsewhere: the chain must go through it."
+        ),
     ] = None,
     config: ConfigFile = None,
     data_dir: DataDir = None,
@@ -151,14 +153,22 @@ def _lines(one: Shown) -> list[tuple[str, str]]:
         ("request", hold.request_id),
         ("key", f"{one.key} ({hold.key_id})"),
         ("model", f"{hold.provider}/{hold.model}, asked for as {hold.model_asked}"),
-        ("held", f"{timestamp(hold.held_at)}: at most {money(hold.amount)}, of the customer {money(hold.most_charged)}"),
+        (
+            "held",
+            f"{timestamp(hold.held_at)}: at most {money(hold.amount)}, of the customer {money(hold.most_charged)}",
+        ),
     ]
     if hold.tags:
         lines.append(("tags", ", ".join(hold.tags)))
     for share in hold.shares:
         since = "" if not share.starts_at else f" from {timestamp(share.starts_at)}"
         kind = "hard" if share.hard else "soft"
-        lines.append(("share", f"{money(share.amount)} of budget {share.budget} ({one.budgets.get(share.budget, 'gone')}, {kind}){since}"))
+        lines.append(
+            (
+                "share",
+                f"{money(share.amount)} of budget {share.budget} ({one.budgets.get(share.budget, 'gone')}, {kind}){since}",
+            )
+        )
     if one.ended is None:
         lines.append(("ended", "not yet" if one.is_open else "not at all: see `komeet ledger audit`"))
     else:
@@ -175,7 +185,9 @@ def _lines(one: Shown) -> list[tuple[str, str]]:
 
 
 def _ended(outcome: Outcome, overrun: int) -> list[tuple[str, str]]:
-    usage = ", ".join(f"{name} {number:,}" for name in outcome.usage.__struct_fields__ if (number := getattr(outcome.usage, name)))
+    usage = ", ".join(
+        f"{name} {number:,}" for name in outcome.usage.__struct_fields__ if (number := getattr(outcome.usage, name))
+    )
     notes = [
         *(["estimated"] if outcome.estimated else []),
         *(["unpriced"] if outcome.unpriced else []),

@@ -178,6 +178,10 @@ def _check(config: Config) -> None:
     _check_webhooks(config)
     if (wrong := mistake(config.limits)) is not None:
         raise ConfigError(wrong)
+    if config.console.enabled and not is_this_machine(config.console.host):
+        raise ConfigError(
+            "console.host: the console has no sign-in yet, so it is for this machine alone: 127.0.0.1, ::1 or localhost"
+        )
     seen: dict[str, int] = {}
     for index, provider in enumerate(config.providers or ()):
         path = f"providers[{index}]"

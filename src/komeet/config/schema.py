@@ -42,14 +42,25 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_header_bytes: Annotated[int, Meta(ge=1024, description="Largest header section; above it: 431.")] = 32_768
     max_headers: Annotated[int, Meta(ge=10, le=10_000, description="Most header fields; above it: 431.")] = 100
     max_connections: Annotated[
-        int, Meta(ge=1, description="Most connections of a worker; further ones get 503 with Retry-After.")
+        int,
+        Meta(ge=1, description="Most connections of each worker, not of all; further ones get 503 with Retry-After."),
     ] = 10_000
     max_calls: Annotated[
-        int, Meta(ge=1, description="Most calls under way in a worker; further ones get 503 with Retry-After.")
+        int,
+        Meta(
+            ge=1, description="Most calls under way in each worker, not in all; further ones get 503 with Retry-After."
+        ),
     ] = 2_000
     max_calls_per_key: Annotated[
-        int, Meta(ge=1, description="Most calls of one key under way in a worker; further ones get 429.")
+        int, Meta(ge=1, description="Most calls of one key under way in each worker, not in all; further ones get 429.")
     ] = 1_000
+    max_wait_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="How long calls may have to wait for their turn in a worker that has more to do than it can,"
+            " for a second on end; then as many get 503 with Retry-After as it takes to be quick again."
+        ),
+    ] = 0.25
     header_seconds: Annotated[
         Seconds,
         Meta(
@@ -86,6 +97,23 @@ class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "x_forwarded_for"
     tls: Annotated[Tls | None, Meta(description="TLS on the port; left out: none.")] = None
     cors: Annotated[Cors, Meta(description="Web pages whose scripts may call the API from a browser.")] = Cors()
+
+
+class Console(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The console: a process and a port of its own, for those who run Komeet. Now one page: how everything stands."""
+
+    enabled: Annotated[bool, Meta(description="Whether there is one.")] = True
+    host: Annotated[
+        str,
+        Meta(description="Address to listen on: one of this machine (`127.0.0.1`, `::1`), until it has a sign-in."),
+    ] = "127.0.0.1"
+    port: Annotated[
+        Annotated[int, Meta(ge=0, le=65_535)] | None,
+        Meta(
+            description="Port to listen on; 0 takes a free one. One that is named has to be free. Default: 4001 (a free"
+            " one where `server.port` is 0), and where another program has it, Komeet runs without a console."
+        ),
+    ] = None
 
 
 class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -355,6 +383,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. Every part may be left out."""
 
     server: Annotated[Server, Meta(description="Where Komeet listens, and what a caller may ask of it.")] = Server()
+    console: Annotated[Console, Meta(description="The console: how everything stands, for who runs Komeet.")] = (
+        Console()
+    )
     data_dir: Annotated[
         str | None, Meta(description="Where keys, ledger and logs are kept; default: `~/.local/share/komeet`.")
     ] = None

@@ -45,6 +45,10 @@ _OTHER_VERSION = frozenset({"Invalid HTTP version", "Pause on PRI/Upgrade"})
 _ONLY_1X = "Only HTTP/1.1 and HTTP/1.0 are spoken here."
 
 
+_MUCH: Final = 64 * 1024
+"""Bytes of a body from which on it is worth to look at its head first."""
+
+
 class Phase(Enum):
     """Where in a request the connection is."""
 
@@ -71,9 +75,9 @@ class Intake:
     """Turns bytes, split anywhere, into `ready`: requests in order, and at most one refusal, which is the last."""
 
     __slots__ = (
-        "_arrived", "_body", "_client_of", "_clock", "_fields", "_headers", "_http11", "_keep_alive", "_limits",
-        "_over", "_parser", "_path", "_peer", "_query", "_repeated", "_repeats", "_since", "_size", "_target",
-        "_unfruitful", "_upgrading", "expects", "phase", "ready",
+        "_announced", "_arrived", "_body", "_client_of", "_clock", "_fields", "_headers", "_http11", "_keep_alive",
+        "_limits", "_over", "_parser", "_path", "_peer", "_query", "_repeated", "_repeats", "_since", "_size",
+        "_target", "_unfruitful", "_upgrading", "expects", "phase", "ready",
     )  # fmt: skip
 
     def __init__(self, limits: ServerLimits, clock: Clock, peer: str, client_of: ClientOf | None = None) -> None:
@@ -89,6 +93,7 @@ class Intake:
         self._over = False
         self._upgrading = False
         self._size = 0
+        self._announced = False
         self._unfruitful = 0
         self._since: float | None = None
         self._arrived = 0.0
@@ -115,15 +120,19 @@ class Intake:
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data, upgrade.args[0])
+            offset: int = upgrade.args[0]
         except HttpParserError as error:
             self._failed(error)
+            return
         else:
             if self.phase is not Phase.BETWEEN:
                 if self._unfruitful > self._limits.header_bytes + self._size:
                     self._refuse(self._too_large())
                 elif self._since is None:
                     self._since = self._clock.monotonic()
+            return
+        # Out here: an error that is raised while another is handled has that one for its context.
+        self._ignore_upgrade(data, offset)
 
     def overdue(self, now: float) -> RequestTimeout | None:
         """Return the refusal of a request that takes too long to arrive, at `now` monotonic seconds."""
@@ -141,6 +150,19 @@ class Intake:
             f"The body arrived too slowly: {len(self._body)} bytes in {taken:.1f} s. Send at least "
             f"{limits.body_rate} bytes per second after the first {limits.body_seconds:g} s."
         )
+
+    def announced(self) -> HttpRequest | None:
+        """Return, once, the head of a request whose body is on its way and would be much to read, or waits to be sent.
+
+        None for others: to read the rest of them costs less than to look at them twice.
+        """
+        parser = self._parser
+        if self.phase is not Phase.BODY or self._announced or parser is None:
+            return None
+        self._announced = True
+        if not self.expects and int(self._headers.get(b"content-length", _MUCH)) < _MUCH:
+            return None
+        return self._request(parser, b"")
 
     def resume(self, now: float) -> None:
         """Begin the deadline of a half-read request again: the connection was not read meanwhile."""
@@ -216,6 +238,7 @@ class Intake:
             self._upgrading = True
         self._unfruitful = self._size
         self._since = None
+        self._announced = False
         self.phase = Phase.BODY
 
     def on_body(self, piece: bytes) -> None:
@@ -236,20 +259,23 @@ class Intake:
         if self._upgrading or parser is None:
             return
         body = self._body
-        request = HttpRequest(
-            method=parser.get_method().decode("ascii"),
-            path=self._path,
-            query=self._query,
-            headers=self._headers,
-            body=body if isinstance(body, bytes) else bytes(body),
-            arrived=self._arrived,
-            peer=self._peer if self._client_of is None else self._client_of(self._headers),
-        )
+        request = self._request(parser, body if isinstance(body, bytes) else bytes(body))
         self.ready.append(Arrival(request, self._keep_alive, self._http11))
         self._body = b""
         self.expects = False
         self.phase = Phase.BETWEEN
         self._over = not self._keep_alive
+
+    def _request(self, parser: HttpRequestParser, body: bytes) -> HttpRequest:
+        return HttpRequest(
+            method=parser.get_method().decode("ascii"),
+            path=self._path,
+            query=self._query,
+            headers=self._headers,
+            body=body,
+            arrived=self._arrived,
+            peer=self._peer if self._client_of is None else self._client_of(self._headers),
+        )
 
     def _check_head_size(self) -> None:
         limits = self._limits

@@ -100,7 +100,7 @@ class PublicMedia:
             answer = await client.fetch(outgoing)
             try:
                 if answer.status in _REDIRECTS:
-                    url = urljoin(url, answer.headers.get(b"location", b"").decode("latin-1"))
+                    url = _led_on(url, answer.headers.get(b"location", b"").decode("latin-1"))
                     continue
                 if answer.status != 200:
                     raise WireError(f"{_shown(url)} answered with status {answer.status}, not with the file.")
@@ -123,6 +123,13 @@ class PublicMedia:
         if self._ports is not None and port not in self._ports:
             raise WireError(f"{_shown(url)}: files are fetched from ports 443 and 80 only.")
         return Origin(parts.scheme, parts.hostname, port), _target(parts)
+
+
+def _led_on(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise WireError(f"{_shown(url)} leads on to what is not a URL.") from None
 
 
 def _target(parts: SplitResult) -> str:

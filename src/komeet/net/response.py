@@ -112,6 +112,8 @@ class ResponseReader:
         if self.complete or parser is None or sink is None:
             return
         status = parser.get_status_code()
+        if status < 100:  # the parser gives it a body, for which there is no head yet
+            raise Garbled(f"{self._host} did not answer in HTTP/1.1.")
         if status < 200:
             self._interim = True
             self._headers = {}

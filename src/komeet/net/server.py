@@ -31,6 +31,15 @@ Handler = Callable[[HttpRequest, Reply], Coroutine[Any, Any, None]]
 Shedding = Callable[[HttpRequest], tuple[int, Headers, bytes] | None]
 """Answers a request at once when it would be one too many; None: it is to be handled. Asked of every request."""
 
+Refused = tuple[int, Headers, bytes]
+"""Status, header fields and body of a refusal."""
+
+Asking = Callable[[], Coroutine[Any, Any, Refused | None]]
+"""Asks somebody who knows."""
+
+Screening = Callable[[HttpRequest], Refused | Asking | None]
+"""Looks at the head of a request before a large body is read: refuses it, has to ask, or lets it come."""
+
 Refusal = Callable[[KomeetError], tuple[int, Headers, bytes]]
 """Status, header fields and body for an error that no handler saw, or that one left behind."""
 
@@ -53,12 +62,19 @@ class Entrance(Struct, frozen=True, kw_only=True):
     certificates: Certificates | None = None
 
 
+class Triage(Struct, frozen=True, kw_only=True):
+    """What refuses requests before a handler sees them."""
+
+    shed: Shedding | None = None
+    screen: Screening | None = None
+
+
 class Serving:
     """What all connections of a process share. Put it in the application's state under `STATE_KEY`."""
 
     __slots__ = (
-        "certificates", "clock", "date", "greeting", "handle", "limits", "log", "proxies", "refuse", "retiring", "shed",
-        "sweeper",
+        "certificates", "clock", "date", "greeting", "handle", "limits", "log", "proxies", "refuse", "retiring",
+        "screen", "shed", "sweeper",
     )  # fmt: skip
 
     def __init__(
@@ -66,7 +82,7 @@ class Serving:
         *,
         handle: Handler,
         refuse: Refusal,
-        shed: Shedding | None = None,
+        triage: Triage | None = None,
         clock: Clock,
         limits: ServerLimits | None = None,
         entrance: Entrance | None = None,
@@ -75,7 +91,9 @@ class Serving:
     ) -> None:
         self.handle: Final = handle
         self.refuse: Final = refuse
-        self.shed: Final = shed
+        triage = triage if triage is not None else Triage()
+        self.shed: Final = triage.shed
+        self.screen: Final = triage.screen
         self.clock: Final = clock
         self.limits: Final = limits if limits is not None else ServerLimits()
         entrance = entrance if entrance is not None else Entrance()
@@ -101,8 +119,8 @@ class HttpProtocol(asyncio.Protocol):
 
     __slots__ = (
         "_client", "_handed", "_held", "_held_bytes", "_idle_since", "_intake", "_linger_until", "_loop", "_paused",
-        "_quiet_out", "_quiet_since", "_reply", "_serving", "_state", "_stopping", "_stuck_since", "_taken", "_task",
-        "_transport", "_unsent",
+        "_quiet_out", "_quiet_since", "_reply", "_screening", "_serving", "_state", "_stopping", "_stuck_since",
+        "_taken", "_task", "_transport", "_unsent",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +142,7 @@ class HttpProtocol(asyncio.Protocol):
         self._intake = cast("Intake", None)
         self._task: asyncio.Task[None] | None = None
         self._reply: HttpReply | None = None
+        self._screening: asyncio.Task[None] | None = None
         self._held: list[bytes | memoryview] = []
         self._held_bytes = 0
         self._paused = False
@@ -154,7 +173,7 @@ class HttpProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._linger_until is not None:
             return
-        if self._task is None:
+        if self._task is None and self._screening is None:
             self._consume(data)
         else:
             self._hold(data)
@@ -168,6 +187,8 @@ class HttpProtocol(asyncio.Protocol):
         self._serving.sweeper.remove(self)
         self._intake.stop()
         self._held.clear()
+        if self._screening is not None:
+            self._screening.cancel()
         task, reply = self._task, self._reply
         if task is not None and reply is not None and not reply.finished:
             task.cancel()
@@ -216,7 +237,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._linger_until is not None:
             if now > self._linger_until:
                 transport.abort()
-        elif self._task is not None or transport.is_closing():
+        elif self._task is not None or self._screening is not None or transport.is_closing():
             return
         elif (late := self._intake.overdue(now)) is not None:
             self._refuse(late)
@@ -266,8 +287,44 @@ class HttpProtocol(asyncio.Protocol):
                 intake.feed(view[start : start + _SLICE])
         if intake.ready:
             self._advance()
-        elif intake.expects:
-            self._ask_for_body()
+        elif intake.phase is Phase.BODY:
+            self._await_body()
+
+    def _await_body(self) -> None:
+        """Refuse now what is refused whatever its body is; else let it come, and ask for it if that is waited for."""
+        screen = self._serving.screen
+        head = None if screen is None else self._intake.announced()
+        if screen is not None and head is not None:
+            verdict = screen(head)
+            if callable(verdict):
+                self._transport.pause_reading()
+                self._screening = self._loop.create_task(self._screened(verdict))
+                self._state.tasks.add(self._screening)
+                self._screening.add_done_callback(self._state.tasks.discard)
+                return
+            if verdict is not None:
+                self._refuse_with(*verdict)
+                return
+        if self._intake.expects:
+            self._intake.expects = False
+            self._transport.write(CONTINUE)
+
+    async def _screened(self, ask: Asking) -> None:
+        """Wait for the verdict on a head; nothing of its body is read meanwhile."""
+        serving = self._serving
+        try:
+            verdict = await ask()
+        except Exception:  # the boundary, as in `_answer`: a failure of ours is answered
+            serving.log.exception("screening failed")
+            verdict = serving.refuse(InternalError("The gateway failed to handle this request; its log says why."))
+        self._screening = None
+        if self._transport.is_closing():
+            return
+        if verdict is not None:
+            self._refuse_with(*verdict)
+        else:
+            self._transport.resume_reading()
+            self._next()
 
     def _hold(self, data: bytes | memoryview) -> None:
         """Keep what came behind a request that is being handled: it is parsed when that one is answered."""
@@ -310,10 +367,6 @@ class HttpProtocol(asyncio.Protocol):
         self._reply, self._task, self._idle_since = reply, task, None
         self._state.tasks.add(task)
 
-    def _ask_for_body(self) -> None:
-        self._intake.expects = False
-        self._transport.write(CONTINUE)
-
     async def _answer(self, request: HttpRequest, reply: HttpReply) -> None:
         """Run the handler; answer for it if it fails or returns without an answer; go on with the next request."""
         try:
@@ -350,8 +403,8 @@ class HttpProtocol(asyncio.Protocol):
             self._consume(data)
         elif intake.phase is not Phase.BETWEEN:
             intake.resume(self._serving.clock.monotonic())
-            if intake.expects:
-                self._ask_for_body()
+            if intake.phase is Phase.BODY:
+                self._await_body()
         elif self._stopping:
             self._transport.close()
 
@@ -373,9 +426,11 @@ class HttpProtocol(asyncio.Protocol):
 
     def _refuse(self, error: KomeetError) -> None:
         """Answer a request that no handler will see, and close once the caller has had time to read why."""
+        self._refuse_with(*self._serving.refuse(error))
+
+    def _refuse_with(self, status: int, headers: Headers, body: bytes) -> None:
         serving, transport = self._serving, self._transport
         self._intake.stop()
-        status, headers, body = serving.refuse(error)
         answer = whole_answer(status, serving.date.line(), headers, len(body), closes=True) + body
         self._handed += len(answer)
         transport.write(answer)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from komeet.access.keys import Key
 from komeet.core.errors import LimitExceeded, Overloaded
 from komeet.pipeline.call import Call
 
@@ -13,13 +14,15 @@ _NO_LIMIT: Final = 1 << 62
 class Admission:
     """Counts the calls that are under way in this process: all, and those of each key."""
 
-    __slots__ = ("_most", "_most_of_key", "each", "running", "shed")
+    __slots__ = ("_most", "_most_of_key", "crowded", "each", "running", "shed")
 
     def __init__(self, most: int = _NO_LIMIT, most_of_key: int = _NO_LIMIT) -> None:
         self._most: Final = most
         self._most_of_key: Final = most_of_key
         self.each: Final[dict[str, int]] = {}
         """The calls of each key that has any."""
+        self.crowded: Final[set[str]] = set()
+        """The keys that have as many as may be."""
         self.running = 0
         self.shed = 0
         """Calls that were refused because there were too many, since the start."""
@@ -33,6 +36,14 @@ class Admission:
         """Return what a call too many is told."""
         return Overloaded(
             f"As many calls are under way as this gateway takes at once ({self._most}); try again.", retry_after=_SOON
+        )
+
+    def refusal_of(self, key: Key) -> LimitExceeded:
+        """Return what a call too many of one key is told."""
+        return LimitExceeded(
+            f"As many calls of this API key ({key.name}) are under way as may be at once ({self._most_of_key});"
+            " wait until one ends.",
+            retry_after=_SOON,
         )
 
     def enter(self, call: Call) -> None:
@@ -57,12 +68,10 @@ class Admission:
         running = self.each.get(key.id, 0)
         if running >= self._most_of_key:
             self.shed += 1
-            raise LimitExceeded(
-                f"As many calls of this API key ({key.name}) are under way as may be at once ({self._most_of_key});"
-                " wait until one ends.",
-                retry_after=_SOON,
-            )
+            raise self.refusal_of(key)
         self.each[key.id] = running + 1
+        if running + 1 >= self._most_of_key:
+            self.crowded.add(key.id)
         call.admitted_key = True
 
     def leave(self, call: Call) -> None:
@@ -73,6 +82,7 @@ class Admission:
         if call.admitted_key:
             key, call.admitted_key = call.known_key.id, False
             left = self.each[key] - 1
+            self.crowded.discard(key)
             if left:
                 self.each[key] = left
             else:

@@ -142,10 +142,10 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         price_usage(attempt)
         attempt.output_text = tap.output_text()
         attempt.failed = call.error = tap.error
-    if broken is not None and not tap.done and tap.error is None:
-        raise broken
     if rest:
         reply.write(rest)
+    if broken is not None and not tap.done and tap.error is None:
+        raise broken
     if tap.error is not None:
         return
     if not complete:

@@ -11,6 +11,7 @@ from komeet.pipeline.stages import COUNT
 from komeet.providers.provider import outgoing
 from komeet.wire.format import Caller, Edited, Envelope, Passed
 from komeet.wire.formats import choose_format
+from komeet.wire.readable import readable
 
 _LARGEST_COUNT = 1 << 20
 
@@ -56,6 +57,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     headers = [JSON, *ids, *call.limit_headers, (b"x-komeet-provider", provider.name.encode())]
     name = choose_format(counting.name, counting.kind, provider.formats, candidate.profile.formats)
     if name is None or name != counting.name or envelope.sealed:
+        counting.parse_request(envelope)  # what cannot be understood is refused, as the call itself would be
         usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
         call.reply.whole(200, [*headers, (b"x-komeet-usage", b"estimated")], counting.render_counted(usage.input))
         return
@@ -80,7 +82,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     if 200 <= answer.status < 300:
         call.reply.whole(200, headers, body)
         return
-    body = provider.without_secrets(body)
+    body = provider.without_secrets(readable(body))
     refusal = ports.formats[name].parse_error(answer.status, answer.headers, body, provider.name)
     if not isinstance(refusal, Passed):
         raise refusal

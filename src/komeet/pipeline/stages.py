@@ -31,6 +31,7 @@ from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
 from komeet.wire.format import Kind, Passed, Where
 from komeet.wire.formats import choose_format
+from komeet.wire.readable import readable
 from komeet.wire.ways import way_between
 
 _LEAST_OUTPUT = 16
@@ -255,7 +256,7 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     refusal = target.parse_error(answer.status, answer.headers, b"", provider.name)
     attempt.refused = not isinstance(refusal, UpstreamTimedOut)
     try:
-        body = provider.without_secrets(await answer.read(_LARGEST_REFUSAL))
+        body = provider.without_secrets(readable(await answer.read(_LARGEST_REFUSAL)))
     except UpstreamError as broken:
         _log.info("call %s: the refusal of %s was not read: %s", call.id, provider.name, broken.message)
         body = b""

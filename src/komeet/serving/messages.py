@@ -1,12 +1,13 @@
-"""What a supervisor and its workers say to each other, and how it is written: a length, then MessagePack."""
+"""What a supervisor and its processes say to each other, and how it is written: a length, then MessagePack."""
 
 import socket
 import struct
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct, field
 
+from komeet.console.status import Status
 from komeet.telemetry.samples import Family
 
 _LENGTH: Final = struct.Struct("!I")
@@ -27,6 +28,14 @@ class Orders(Struct, frozen=True, kw_only=True, tag=True):
 
     def __repr__(self) -> str:
         return f"Orders(data_dir={self.data_dir!r}, session={self.session!r}, config=***)"
+
+
+class ControlOrders(Struct, frozen=True, kw_only=True, tag=True):
+    """The first message to the control process: it gets nothing that is secret."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    format: Literal["text", "json"]
+    """Both of the log."""
 
 
 class Retire(Struct, frozen=True, kw_only=True, tag=True):
@@ -69,6 +78,13 @@ class Sums(Struct, frozen=True, kw_only=True, tag=True):
     text: bytes
 
 
+class Standing(Struct, frozen=True, kw_only=True, tag=True):
+    """How everything stands."""
+
+    number: int
+    status: Status
+
+
 class Ready(Struct, frozen=True, kw_only=True, tag=True):
     """The worker takes connections."""
 
@@ -95,6 +111,12 @@ class Scrape(Struct, frozen=True, kw_only=True, tag=True):
     number: int
 
 
+class Look(Struct, frozen=True, kw_only=True, tag=True):
+    """How does everything stand?"""
+
+    number: int
+
+
 class Measured(Struct, frozen=True, kw_only=True, tag=True):
     """What the worker has counted since its start."""
 
@@ -104,11 +126,12 @@ class Measured(Struct, frozen=True, kw_only=True, tag=True):
 
 
 ToWorker = Retire | Located | NotLocated | Measure | Sums
-ToSupervisor = Ready | Failed | Locate | Scrape | Measured
+ToSupervisor = Ready | Failed | Locate | Scrape | Look | Measured
 
 
 _TO_WORKER: Final = msgspec.msgpack.Decoder(ToWorker)
 _TO_SUPERVISOR: Final = msgspec.msgpack.Decoder(ToSupervisor)
+_TO_CONTROL: Final = msgspec.msgpack.Decoder(Standing)
 
 
 def to_worker(body: bytes) -> ToWorker:
@@ -119,6 +142,11 @@ def to_worker(body: bytes) -> ToWorker:
 def to_supervisor(body: bytes) -> ToSupervisor:
     """Read a message of a worker's; raises msgspec.DecodeError."""
     return _TO_SUPERVISOR.decode(body)
+
+
+def to_control(body: bytes) -> Standing:
+    """Read a message to the control process; raises msgspec.DecodeError."""
+    return _TO_CONTROL.decode(body)
 
 
 class BadMessageError(Exception):

@@ -1,11 +1,11 @@
-"""One worker, as its supervisor sees it."""
+"""One process, a worker or the control process, as the supervisor sees it."""
 
 import asyncio
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, cast
 
@@ -16,20 +16,22 @@ from komeet.serving.line import Line
 from komeet.serving.messages import Failed, Measure, Measured, Ready, ToSupervisor, to_supervisor
 from komeet.telemetry.samples import Family
 
-_MODULE: Final = "komeet.serving.worker"
+WORKER: Final = "komeet.serving.worker"
+CONTROL: Final = "komeet.serving.control"
+"""The modules that such processes run."""
 _PATIENCE: Final = 2.0
-"""Seconds that a worker has to say what it has counted."""
+"""Seconds that a process has to say what it has counted."""
 
 
 class StartError(Exception):
-    """A worker could not start; the message says why."""
+    """A process could not start; the message says why."""
 
 
-class Worker(asyncio.SubprocessProtocol):
+class Process(asyncio.SubprocessProtocol):
     """A process that is ready some time, ends some time, and asks things meanwhile."""
 
-    def __init__(self, session: str, asked: Callable[["Worker", ToSupervisor], None]) -> None:
-        """Know a worker that is about to be started; `asked` takes what it asks."""
+    def __init__(self, session: str, asked: Callable[["Process", ToSupervisor], None]) -> None:
+        """Know a process that is about to be started; `asked` takes what it asks."""
         loop = asyncio.get_running_loop()
         self.session: Final = session
         self.counted: list[Family] = []
@@ -50,36 +52,43 @@ class Worker(asyncio.SubprocessProtocol):
 
     @classmethod
     async def launch(
-        cls, listener: socket.socket, session: str, asked: Callable[["Worker", ToSupervisor], None]
-    ) -> "Worker":
-        """Start the process, which waits for its orders.
+        cls,
+        module: str,
+        listener: socket.socket,
+        session: str,
+        asked: Callable[["Process", ToSupervisor], None],
+        environment: Mapping[str, str] | None = None,
+    ) -> "Process":
+        """Start the process that `module` is, which waits for its orders.
 
-        It gets a session of its own: Ctrl-C at the terminal reaches the supervisor alone.
+        It gets a session of its own: Ctrl-C at the terminal reaches the supervisor alone. Without an `environment`, it
+        has ours.
 
         Raises:
             OSError: the system refuses one more.
         """
         loop = asyncio.get_running_loop()
         ours, its = socket.socketpair()
-        worker = cls(session, asked)
+        process = cls(session, asked)
         try:
             with its:
                 await loop.subprocess_exec(
-                    lambda: worker,
-                    *(sys.executable, "-P", "-m", _MODULE),
+                    lambda: process,
+                    *(sys.executable, "-P", "-m", module),
                     *(str(listener.fileno()), str(its.fileno()), str(os.getpid())),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,
                     stderr=None,
+                    env=environment,
                     pass_fds=(listener.fileno(), its.fileno()),
                     start_new_session=True,
                 )
-            await worker._line.open(ours)
+            await process._line.open(ours)
         except BaseException:
             ours.close()
-            worker.signal(signal.SIGKILL)
+            process.signal(signal.SIGKILL)
             raise
-        return worker
+        return process
 
     @property
     def pid(self) -> int:

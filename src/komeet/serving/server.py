@@ -1,4 +1,4 @@
-"""One server on a socket: `uvicorn.Server` with our protocol, which starts the gateway and stops it."""
+"""One server on a socket: `uvicorn.Server` with our protocol, which starts what it serves and stops it."""
 
 import asyncio
 import math
@@ -11,10 +11,20 @@ from typing import Any, Protocol, cast
 import uvicorn
 import uvloop
 
-from komeet.app import Gateway
-from komeet.config.schema import Config
 from komeet.net.entry import protocol
 from komeet.net.server import STATE_KEY, Serving
+
+
+class Service(Protocol):
+    """What is served: a gateway, or the console."""
+
+    async def start(self) -> Serving:
+        """Return what the server's connections share."""
+        ...
+
+    async def stop(self, patience: float) -> None:
+        """Settle everything, close everything; what goes on behind calls may take so many seconds."""
+        ...
 
 
 class _Retiring(Protocol):
@@ -24,7 +34,7 @@ class _Retiring(Protocol):
 
 
 class Server(uvicorn.Server):
-    """Says when it listens, can be relieved by another, and stops the gateway also when it is made to stop at once."""
+    """Says when it listens, can be relieved by another, and stops the service also when it is made to stop at once."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -88,10 +98,10 @@ _Message = MutableMapping[str, Any]
 
 
 @contextmanager
-def serving(gateway: Gateway, config: Config, listener: socket.socket) -> Generator[None]:
+def serving(service: Service, drain_seconds: float, listener: socket.socket) -> Generator[None]:
     """Serve on `listener` from a thread, for as long as the context lasts; everything is settled when it ends."""
     ready = threading.Event()
-    server = new_server(gateway, config, ready.set)
+    server = new_server(service, drain_seconds, ready.set)
     thread = threading.Thread(target=_run, args=(server, listener), name="komeet-server", daemon=True)
     thread.start()
     try:
@@ -109,8 +119,8 @@ def _run(server: uvicorn.Server, listener: socket.socket) -> None:
         runner.run(server.serve(sockets=[listener]))
 
 
-def new_server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -> Server:
-    """Return a server that starts the gateway and stops it, for one run of `serve` on a socket."""
+def new_server(service: Service, drain_seconds: float, on_ready: Callable[[], None]) -> Server:
+    """Return a server that starts what it serves and stops it, for one run of `serve` on a socket."""
 
     async def lifespan(
         scope: _Message, receive: Callable[[], Awaitable[_Message]], send: Callable[[_Message], Awaitable[None]]
@@ -118,10 +128,10 @@ def new_server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -
         """The part of ASGI that uvicorn needs of us: start and stop."""
         assert scope["type"] == "lifespan"
         await receive()
-        scope["state"][STATE_KEY] = await gateway.start()
+        scope["state"][STATE_KEY] = await service.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        await gateway.stop(1.0 if server.force_exit else 5.0)
+        await service.stop(1.0 if server.force_exit else 8.0)
         await send({"type": "lifespan.shutdown.complete"})
 
     settings = uvicorn.Config(
@@ -131,7 +141,7 @@ def new_server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -
         lifespan="on",
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=math.ceil(config.server.drain_seconds),
+        timeout_graceful_shutdown=math.ceil(drain_seconds),
         backlog=2048,
     )
     server = Server(settings, on_ready)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from komeet.config.load import ConfigError
+from komeet.console.status import Status
 from komeet.core.clock import Clock
 from komeet.core.errors import UpstreamBusy
 from komeet.core.ids import new_id
@@ -17,11 +18,14 @@ from komeet.local.process import ending
 from komeet.local.supervisor import Backoff
 from komeet.net.tasks import Tasks
 from komeet.pipeline.ports import Embedded
+from komeet.serving.keeper import Keeper
 from komeet.serving.messages import Locate, Located, NotLocated, Orders, Ready, Retire, Scrape, Sums, ToSupervisor
-from komeet.serving.process import StartError, Worker
+from komeet.serving.process import WORKER, Process, StartError
 from komeet.serving.settings import Settings, Source
+from komeet.serving.standing import Chronicle
 from komeet.store.errors import StoreError
-from komeet.telemetry.samples import Family, added, lasting, written
+from komeet.telemetry.exposition import written
+from komeet.telemetry.samples import Family, added, past
 
 T = TypeVar("T")
 
@@ -47,6 +51,14 @@ class Sessions(Protocol):
         ...
 
 
+class Models(Embedded, Protocol):
+    """The embedded models, in the supervisor's hands."""
+
+    def standing(self) -> list[tuple[str, str, int]]:
+        """Return name, state and restarts of each."""
+        ...
+
+
 class Supervisor:
     """The workers of one listening socket."""
 
@@ -57,7 +69,8 @@ class Supervisor:
         source: Source,
         *,
         sessions: Sessions,
-        embedded: Embedded,
+        embedded: Models,
+        control: Keeper,
         tasks: Tasks,
         clock: Clock,
     ) -> None:
@@ -67,10 +80,12 @@ class Supervisor:
         self._source: Final = source
         self._sessions: Final = sessions
         self._embedded: Final = embedded
+        self._control: Final = control
+        self._chronicle: Final = Chronicle(data_dir, source.file, clock)
         self._tasks: Final = tasks
         self._clock: Final = clock
         self._backoff: Final = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE, _STEADY)
-        self._workers: list[Worker] = []
+        self._workers: list[Process] = []
         """All whose processes have not ended."""
         self._past: list[Family] = []
         """What workers have counted that have ended."""
@@ -99,12 +114,14 @@ class Supervisor:
                 raise first
             if first is not None:
                 on_ready(first)
+                self._control.start(self._standing)
                 self._tasks.spawn("serving.watch", self._watch())
                 await self._until_stopped(self._keep())
         finally:
             self._stopping.set()
             self._listener.close()  # its last copies are the workers': they close them too, and nobody listens
             await self._end()
+            await self._control.close()  # last: it shows how the others end
 
     def stop(self) -> None:
         """Let calls under way end, within `server.drain_seconds`; a second time: cut them."""
@@ -126,13 +143,13 @@ class Supervisor:
         while starting:
             done, starting = await asyncio.wait(starting, return_when=asyncio.FIRST_COMPLETED)
             for started in (task.result() for task in done):
-                if isinstance(started, Worker):
+                if isinstance(started, Process):
                     self._tasks.spawn("serving.others", self._judge(starting))
                     return await started.ready(0)
                 problem = started
         return problem
 
-    async def _judge(self, starting: Iterable[Awaitable[Worker | StartError]]) -> None:
+    async def _judge(self, starting: Iterable[Awaitable[Process | StartError]]) -> None:
         for started in await asyncio.gather(*starting):
             if isinstance(started, StartError):
                 self._pause(0.0, f"a worker did not start: {started}")
@@ -154,11 +171,11 @@ class Supervisor:
                 await asyncio.sleep(pause)
             await self._judge([self._start(self._settings) for _ in range(missing)])
 
-    async def _start(self, settings: Settings) -> Worker | StartError:
+    async def _start(self, settings: Settings) -> Process | StartError:
         """Start one, and wait until it is ready."""
         session = new_id("wrk_", self._clock)
         try:
-            worker = await Worker.launch(self._listener, session, self._asked)
+            worker = await Process.launch(WORKER, self._listener, session, self._asked)
         except OSError as error:
             return StartError(f"the system refuses another process: {error.strerror or error}")
         if self._stopping.is_set():
@@ -176,12 +193,12 @@ class Supervisor:
         _LOG.info("worker %d takes connections", worker.pid)
         return worker
 
-    async def _tend(self, worker: Worker) -> None:
+    async def _tend(self, worker: Process) -> None:
         """Wait for a worker's end, and do what is to be done then."""
         status = await worker.ended()
         self._workers.remove(worker)
         self._left.set()
-        self._past = added((self._past, lasting(worker.counted)))
+        self._past = past(self._past, worker.counted)
         ready = worker.since > 0
         if ready and not worker.leaving and not self._stopping.is_set():
             ran = self._clock.monotonic() - worker.since
@@ -210,6 +227,7 @@ class Supervisor:
             settings = await asyncio.to_thread(self._source.read)
         except ConfigError as error:
             _LOG.error("the configuration stays as it was: %s", error)
+            self._chronicle.refused(str(error))
             return
         self._known = settings.text
         if _databases(settings) != _databases(self._settings):
@@ -222,14 +240,17 @@ class Supervisor:
                 started = await self._start(settings)
                 if isinstance(started, StartError):
                     _LOG.error("the reload is given up; %s the new configuration: %s", _have(place), started)
+                    self._chronicle.refused(f"{_have(place)} it: {started}")
                     return
             if place == 0:
                 self._settings = settings
             if place < len(old):
                 _relieve(old[place], settings.config.server.reload_seconds)
         _LOG.info("reloaded: %s the new configuration", _have(settings.workers))
+        self._chronicle.took()
+        self._control.replace()
 
-    def _staff(self) -> list[Worker]:
+    def _staff(self) -> list[Process]:
         """Those that serve, or are about to."""
         return [worker for worker in self._workers if not worker.leaving]
 
@@ -282,7 +303,7 @@ class Supervisor:
 
     # What workers ask.
 
-    def _asked(self, worker: Worker, message: ToSupervisor) -> None:
+    def _asked(self, worker: Process, message: ToSupervisor) -> None:
         match message:
             case Locate():
                 self._tasks.spawn("serving.locate", self._locate(worker, message))
@@ -291,7 +312,7 @@ class Supervisor:
             case _:
                 _LOG.error("worker %d said what was not expected", worker.pid)
 
-    async def _locate(self, worker: Worker, question: Locate) -> None:
+    async def _locate(self, worker: Process, question: Locate) -> None:
         try:
             origin, key = await self._embedded.origin(question.model)
         except UpstreamBusy as error:
@@ -299,9 +320,18 @@ class Supervisor:
             return
         worker.tell(Located(number=question.number, host=origin.host, port=origin.port, key=key.reveal()))
 
-    async def _scrape(self, worker: Worker, number: int) -> None:
-        asked = [each for each in self._workers if each.since > 0]
-        await asyncio.gather(*(each.measure() for each in asked))
+    async def _standing(self) -> Status:
+        await self._measure()
+        settings = self._settings
+        return self._chronicle.status(
+            settings.config, settings.workers, self._workers, self._past, self._embedded.standing()
+        )
+
+    async def _measure(self) -> None:
+        await asyncio.gather(*(each.measure() for each in self._workers if each.since > 0))
+
+    async def _scrape(self, worker: Process, number: int) -> None:
+        await self._measure()
         text = await asyncio.to_thread(_sums, self._past, [each.counted for each in self._workers])
         worker.tell(Sums(number=number, text=text))
 
@@ -314,7 +344,7 @@ def _sums(past: list[Family], living: list[list[Family]]) -> bytes:
     return written(added((past, *living)))
 
 
-def _relieve(worker: Worker, seconds: float) -> None:
+def _relieve(worker: Process, seconds: float) -> None:
     """Let a worker go that has a successor."""
     if worker.serving:
         worker.tell(Retire(seconds=seconds))
@@ -334,6 +364,7 @@ def _say_what_stays(was: Settings, wanted: Settings) -> None:
         "server.host": old.server.host != new.server.host,
         "server.port": old.server.port != new.server.port,
         "data_dir": old.data_dir != new.data_dir,
+        "console": old.console != new.console,
         "embedded.threads": old.embedded.threads != new.embedded.threads,
         "log": old.log != new.log,
     }

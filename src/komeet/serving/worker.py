@@ -60,7 +60,7 @@ async def _serve(gateway: app.Gateway, config: Config, team: Team, listener: soc
         listing = gateway.directory.listing()
         line.send(Ready(example=listing[0].id if listing else None))
 
-    server = new_server(gateway, config, ready)
+    server = new_server(gateway, config.server.drain_seconds, ready)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, server.leave)
     loop.add_signal_handler(signal.SIGINT, server.leave_now)

@@ -14,7 +14,8 @@ from prometheus_client import (
 
 from komeet.canonical.record import CallRecord
 from komeet.ledger.thresholds import Crossing
-from komeet.telemetry.samples import Family, families
+from komeet.telemetry.exposition import families
+from komeet.telemetry.samples import Family
 
 _MOST_SERIES = 1000
 """Pairs of provider and model that are kept apart: models are named by callers. What comes after counts as `other`."""

@@ -1,10 +1,14 @@
-"""What was counted, as values that another process can add up."""
+"""What was counted, as values that another process can add up; no more than a process needs that only hands them on."""
 
-from collections.abc import Iterable, Iterator
-from typing import Literal, cast
+from collections.abc import Iterable
+from typing import Final, Literal
 
 from msgspec import Struct
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+
+_MOST_KEPT: Final = 2000
+"""Samples of a metric that are kept of processes that have ended: each may have known a thousand models of its own."""
+OTHER: Final = "other"
+"""The model of what is not kept apart."""
 
 Kind = Literal["counter", "gauge", "histogram"]
 Labels = tuple[tuple[str, str], ...]
@@ -20,22 +24,31 @@ class Family(Struct, frozen=True, kw_only=True):
     """Name, labels, value."""
 
 
-def families(registry: CollectorRegistry) -> list[Family]:
-    """Return all that a registry has now."""
-    return [
-        Family(
-            name=metric.name,
-            text=metric.documentation,
-            kind=cast("Kind", metric.type),
-            samples=[(sample.name, tuple(sample.labels.items()), sample.value) for sample in metric.samples],
-        )
-        for metric in registry.collect()
-    ]
-
-
 def lasting(counted: Iterable[Family]) -> list[Family]:
     """Return what stays true when the process that counted has ended: all but gauges."""
     return [family for family in counted if family.kind != "gauge"]
+
+
+def past(before: Iterable[Family], ended: Iterable[Family]) -> list[Family]:
+    """Return the sums with what one more process counted that has ended; their number is bounded, by whole models."""
+    return [_folded(family) for family in added((before, lasting(ended)))]
+
+
+def _folded(family: Family) -> Family:
+    if len(family.samples) <= _MOST_KEPT:
+        return family
+    kept = family.samples[:_MOST_KEPT]  # the oldest: what was a sample of its own stays one
+    sums: dict[tuple[str, Labels], float] = {}
+    for name, labels, value in family.samples[_MOST_KEPT:]:
+        place = name, tuple((label, OTHER if label == "model" else said) for label, said in labels)
+        sums[place] = sums.get(place, 0) + value
+    rest = Family(
+        name=family.name,
+        text=family.text,
+        kind=family.kind,
+        samples=[(*place, value) for place, value in sums.items()],
+    )
+    return added([[Family(name=family.name, text=family.text, kind=family.kind, samples=kept)], [rest]])[0]
 
 
 def added(parts: Iterable[Iterable[Family]]) -> list[Family]:
@@ -59,20 +72,6 @@ def added(parts: Iterable[Iterable[Family]]) -> list[Family]:
     ]
 
 
-def written(counted: Iterable[Family]) -> bytes:
-    """Write families in Prometheus' text format."""
-    return generate_latest(cast("CollectorRegistry", _Collected(counted)))
-
-
-class _Collected:
-    """Stands in for a registry, of which the writer needs no more than this."""
-
-    def __init__(self, counted: Iterable[Family]) -> None:
-        self._counted = counted
-
-    def collect(self) -> Iterator[Metric]:
-        for family in self._counted:
-            metric = Metric(family.name, family.text, family.kind)
-            for name, labels, value in family.samples:
-                metric.add_sample(name, dict(labels), value)
-            yield metric
+def total(counted: Iterable[Family], name: str) -> float:
+    """Return the sum of all samples of that name, whatever their labels."""
+    return sum(value for family in counted for sample, _, value in family.samples if sample == name)
