@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -39,51 +39,59 @@ CROSSING = Crossing(
 
 
 class Receiver:
-    """Takes webhooks: with one status after another, or an error."""
+    """Takes webhooks: with one status after another, or an error; as many as are `wanted`."""
 
-    def __init__(self, *statuses: int | None) -> None:
+    def __init__(self, *statuses: int | None, wanted: int) -> None:
         self.statuses = list(statuses)
         self.taken: list[tuple[Headers, bytes]] = []
+        self.wanted = wanted
+        self.complete = asyncio.Event()
 
     async def post(self, headers: Headers, body: bytes) -> int:
         self.taken.append((headers, body))
+        if len(self.taken) == self.wanted:
+            self.complete.set()
         status = self.statuses.pop(0) if self.statuses else 200
         if status is None:
             raise ConnectFailed("No connection to hooks.example.com.")
         return status
 
 
-def run(
+def teller(
     crossings: Sequence[Crossing],
-    receiver: Receiver | None,
-    *,
-    until: Callable[[], bool] = lambda: True,
+    metrics: Metrics,
+    receiver: Receiver | None = None,
     pauses: Sequence[float] = (0.0, 0.0),
-) -> Metrics:
-    metrics, left = Metrics(), list(crossings)
+) -> Crossings:
+    left = list(crossings)
 
     def take() -> list[Crossing]:
         taken = left[:]
         left.clear()
         return taken
 
+    webhook = None if receiver is None else (receiver.post, SECRET)
+    return Crossings(take, metrics.crossed, ManualClock(), webhook, pauses)
+
+
+def run(crossings: Sequence[Crossing], receiver: Receiver, pauses: Sequence[float] = (0.0, 0.0)) -> None:
     async def main() -> None:
         tasks = Tasks()
-        webhook = None if receiver is None else (receiver.post, SECRET)
-        teller = Crossings(take, metrics.crossed, ManualClock(), webhook, pauses)
-        await teller.start(tasks.spawn)
+        telling = teller(crossings, Metrics(), receiver, pauses)
+        await telling.start(tasks.spawn)
         async with asyncio.timeout(20):
-            while left or not until():
-                await asyncio.sleep(0.01)
-        await teller.stop()
+            await receiver.complete.wait()
+        await telling.stop()
         assert await tasks.drain(10) == 0
 
     asyncio.run(main())
-    return metrics
 
 
 def test_it_is_written_and_counted_without_naming_anybody_in_the_metrics(caplog: pytest.LogCaptureFixture) -> None:
-    metrics = run([CROSSING, replace(CROSSING, percent=100)], None)
+    metrics = Metrics()
+    telling = teller([CROSSING, replace(CROSSING, percent=100)], metrics)
+    assert len(telling.tell()) == 2
+    assert telling.tell() == []
     assert [record.message for record in caplog.records] == [
         f"budget 7 of project 'web', each month: {percent} % of $10 is spent: $8.1 (hard)" for percent in (80, 100)
     ]
@@ -94,7 +102,7 @@ def test_it_is_written_and_counted_without_naming_anybody_in_the_metrics(caplog:
 
 
 def test_the_webhook_says_all_of_it_and_is_signed() -> None:
-    receiver = Receiver()
+    receiver = Receiver(wanted=1)
     run([CROSSING], receiver)
     ((headers, body),) = receiver.taken
     sent = dict(headers)
@@ -130,24 +138,24 @@ def test_what_never_begins_anew_says_so() -> None:
 
 
 def test_it_is_sent_again_until_it_is_taken(caplog: pytest.LogCaptureFixture) -> None:
-    receiver = Receiver(500, None, 204)
-    run([CROSSING], receiver, until=lambda: len(receiver.taken) == 3)
+    receiver = Receiver(500, None, 204, wanted=3)
+    run([CROSSING], receiver)
     assert len(receiver.taken) == 3
     assert len({body for _, body in receiver.taken}) == 1
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def test_it_is_given_up_in_the_end_and_that_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    receiver = Receiver(500, 404, None, 200)
-    run([CROSSING], receiver, until=lambda: len(receiver.taken) == 3)
+    receiver = Receiver(500, 404, None, 200, wanted=3)
+    run([CROSSING], receiver)
     assert len(receiver.taken) == 3
     (said,) = [record.message for record in caplog.records if record.levelno >= logging.ERROR]
     assert said == "budget 7: its webhook was not delivered: No connection to hooks.example.com."
 
 
 def test_at_the_end_it_is_tried_once_more_and_nothing_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    receiver = Receiver(500, 500, 500)
-    run([CROSSING], receiver, until=lambda: bool(receiver.taken), pauses=(3600.0, 3600.0))
+    receiver = Receiver(500, 500, 500, wanted=1)
+    run([CROSSING], receiver, (3600.0, 3600.0))
     assert len(receiver.taken) == 2
     assert "was not delivered: status 500" in caplog.text
 
@@ -155,12 +163,10 @@ def test_at_the_end_it_is_tried_once_more_and_nothing_is_waited_for(caplog: pyte
 def test_a_receiver_that_is_slow_keeps_no_other_waiting() -> None:
     class Slow(Receiver):
         async def post(self, headers: Headers, body: bytes) -> int:
-            await super().post(headers, body)
-            if len(self.taken) == 1:
-                while len(self.taken) < 2:
-                    await asyncio.sleep(0.01)
-            return 200
+            status = await super().post(headers, body)
+            await self.complete.wait()
+            return status
 
-    receiver = Slow()
-    run([CROSSING, replace(CROSSING, percent=100)], receiver, until=lambda: len(receiver.taken) == 2)
+    receiver = Slow(wanted=2)
+    run([CROSSING, replace(CROSSING, percent=100)], receiver)
     assert len(receiver.taken) == 2

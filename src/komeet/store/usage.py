@@ -160,11 +160,9 @@ def _cut(connection: Connection, by: By, since: int, until: int, zone: str) -> I
 
 
 def _hours(connection: Connection, by: By, since: int | None, until: int | None) -> Iterable[Part]:
-    chosen = select(
-        _group(by, usage_hours, usage_hours.c.hour).label("common"),
-        *(func.sum(usage_hours.c[name]).label(name) for name in _SUMS),
-    )
-    return _grouped(connection, _within(chosen, usage_hours.c.hour, since, until))
+    group = _group(by, usage_hours, usage_hours.c.hour)
+    chosen = select(*group, *(func.sum(usage_hours.c[name]).label(name) for name in _SUMS))
+    return _grouped(connection, _within(chosen, usage_hours.c.hour, since, until, group))
 
 
 def _attempts(connection: Connection, by: By, since: int, until: int) -> Iterable[Part]:
@@ -176,60 +174,66 @@ def _attempts(connection: Connection, by: By, since: int, until: int) -> Iterabl
         "estimated": outcomes.c.estimated & settled,
         "unpriced": outcomes.c.unpriced & settled,
     }
+    group = _group(by, holds, outcomes.c.ended_at // HOUR_MS)
     chosen = select(
-        _group(by, holds, outcomes.c.ended_at // HOUR_MS).label("common"),
+        *group,
         *(func.sum(case((condition, 1), else_=0)).label(name) for name, condition in counts.items()),
         *(func.sum(outcomes.c[name]).label(name) for name in ("cost", "charge", "overrun", *USAGE_COLUMNS)),
     ).join_from(outcomes, holds, holds.c.attempt_id == outcomes.c.attempt_id)
-    return _grouped(connection, _within(chosen, outcomes.c.ended_at, since, until))
+    return _grouped(connection, _within(chosen, outcomes.c.ended_at, since, until, group))
 
 
 def _corrections(connection: Connection, by: By, since: int, until: int) -> Iterable[Part]:
-    chosen = select(
-        _group(by, holds, entries.c.created_at // HOUR_MS).label("common"),
-        *(func.sum(entries.c[name]).label(name) for name in ("cost", "charge")),
-    ).join_from(entries, holds, holds.c.attempt_id == entries.c.attempt_id)
-    return _grouped(connection, _within(chosen, entries.c.created_at, since, until))
+    group = _group(by, holds, entries.c.created_at // HOUR_MS)
+    chosen = select(*group, *(func.sum(entries.c[name]).label(name) for name in ("cost", "charge"))).join_from(
+        entries, holds, holds.c.attempt_id == entries.c.attempt_id
+    )
+    return _grouped(connection, _within(chosen, entries.c.created_at, since, until, group))
 
 
 def _held(connection: Connection, by: By, since: int | None, until: int | None, zone: str) -> Iterator[Part]:
-    held = select(
-        _group(by, holds, holds.c.held_at - holds.c.held_at % _MINUTE_MS).label("common"),
-        func.sum(holds.c.amount).label("held"),
-    ).join_from(open_holds, holds, holds.c.attempt_id == open_holds.c.attempt_id)
-    for common, numbers in _grouped(connection, _within(held, holds.c.held_at, since, until)):
+    """The few holds that are open are looked up in all that there are: joined, SQLite would read those instead."""
+    group = _group(by, holds, holds.c.held_at - holds.c.held_at % _MINUTE_MS)
+    chosen = select(*group, func.sum(holds.c.amount).label("held"))
+    held = chosen.where(holds.c.attempt_id.in_(select(open_holds.c.attempt_id)))
+    for common, numbers in _grouped(connection, _within(held, holds.c.held_at, since, until, group)):
         yield (_start(by, int(common), zone) if by in _SPANS else common), numbers
 
 
-def _group(by: By, table: Any, at: ColumnElement[int]) -> ColumnElement[Any]:
+def _group(by: By, table: Any, at: ColumnElement[int]) -> tuple[ColumnElement[Any], ...]:
     match by:
         case "key" | "user" | "project" | "organisation":
-            return table.c.key_id
+            return (table.c.key_id.label("common"),)
         case "model":
-            return table.c.provider + "/" + table.c.model
+            return (table.c.provider.label("common"), table.c.model.label("more"))
         case "provider":
-            return table.c.provider
+            return (table.c.provider.label("common"),)
         case "tag":
-            return table.c.tags
+            return (table.c.tags.label("common"),)
         case "hour" | "day" | "month":
-            return at
+            return (at.label("common"),)
 
 
 def _within(
-    chosen: Select[*tuple[Any, ...]], at: ColumnElement[int], since: int | None, until: int | None
+    chosen: Select[*tuple[Any, ...]],
+    at: ColumnElement[int],
+    since: int | None,
+    until: int | None,
+    group: Iterable[ColumnElement[Any]],
 ) -> Select[*tuple[Any, ...]]:
     if since is not None:
         chosen = chosen.where(at >= since)
     if until is not None:
         chosen = chosen.where(at < until)
-    return chosen.group_by("common")
+    return chosen.group_by(*(column.name for column in group))
 
 
 def _grouped(connection: Connection, chosen: Select[*tuple[Any, ...]]) -> Iterable[Part]:
     for row in connection.execute(chosen).mappings():
-        common = row["common"]
-        numbers = {name: int(number) for name, number in row.items() if name != "common"}
-        yield (f"{common:015d}" if isinstance(common, int) else str(common)), numbers
+        common, more = row["common"], row.get("more")
+        numbers = {name: int(number) for name, number in row.items() if name not in {"common", "more"}}
+        text = f"{common:015d}" if isinstance(common, int) else str(common)
+        yield text if more is None else f"{text}/{more}", numbers
 
 
 def _names(connection: Connection, by: By) -> Callable[[str], Iterable[tuple[str, str]]]:
