@@ -200,7 +200,20 @@ def _attempt(
     shares = "[]" if caller.budget is None else f"[[{caller.budget},{START},{most},true,true]]"
     chain = json.dumps(caller.accounts, separators=(",", ":"))
     batch["holds"].append(
-        (attempt, f"req_{number:032x}", caller.key, chain, provider, model, model, caller.tags, amount, at, most, shares)
+        (
+            attempt,
+            f"req_{number:032x}",
+            caller.key,
+            chain,
+            provider,
+            model,
+            model,
+            caller.tags,
+            amount,
+            at,
+            most,
+            shares,
+        )
     )
     usage = (tokens_in, *(0,) * 7, tokens_out, *(0,) * (_NO_TOKENS - 9))
     estimated = settled and drawn > 990

@@ -45,6 +45,7 @@ from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
+from komeet.store.bookkeeper import Bookkeeper
 from komeet.store.database import Store
 from komeet.store.engine import Databases
 from komeet.store.payments import LedgerPayments
@@ -157,6 +158,11 @@ class Gateway:
         except BaseException:
             self._store.close()
             raise
+        self._books: Final = (
+            Bookkeeper(self._store.files.ledger, self._clock, data_dir / "komeet.books")
+            if config.ledger.watch_books
+            else None
+        )
         self._retention: Final = Retention(
             self._store.files.requests,
             self._clock,
@@ -195,13 +201,7 @@ class Gateway:
             once=self._store.once,
             sales=sales_of(self._config.sales),
             observers=(self._store.requests, self.metrics, UnpricedAlarm(self._clock)),
-            policy=Policy(
-                unpriced=self._config.ledger.unpriced,
-                unpriced_with_budget=self._config.ledger.unpriced_with_budget,
-                budget_output_tokens=self._config.ledger.budget_output_tokens,
-                losses=self._config.translation.losses,
-                pass_through=self._config.translation.pass_through,
-            ),
+            policy=_policy(self._config),
         )
         ledger, loop = self._store.ledger, asyncio.get_running_loop()
         turns = Turns(self._clock, loop.call_soon, self._config.server.max_wait_seconds)
@@ -216,6 +216,14 @@ class Gateway:
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
                 "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
                 "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
+                "komeet_ledger_audit_ok": (
+                    "1 once the books have been audited and found right",
+                    lambda: self._books is not None and self._books.right,
+                ),
+                "komeet_ledger_audit_differences": (
+                    "What the last audit of the books found wrong",
+                    lambda: 0 if self._books is None else self._books.differences,
+                ),
                 "komeet_request_log_dropped": ("Lines lost to the request log", lambda: self._store.requests.dropped),
             }
         )
@@ -226,17 +234,7 @@ class Gateway:
             Cors(cors.origins) if cors.origins else None,
             turns,
         )
-        self._crossings = Crossings(
-            ledger.take_crossings, self.metrics.crossed, self._clock, webhook_of(self._config, self._client)
-        )
-        await self._crossings.start(self._tasks.spawn)
-        await self._store.keys.start(self._tasks.spawn)
-        await self._store.nodes.start(self._tasks.spawn)
-        await self._store.once.start(self._tasks.spawn)
-        await self._retention.start(self._tasks.spawn)
-        self._stalls.start()
-        if self._embedded is not None and self._config.embedded.start == "at_start":
-            self._embedded.start()
+        await self._start_work(self._client)
         return Serving(
             handle=application.handle,
             refuse=application.refusal,
@@ -245,6 +243,22 @@ class Gateway:
             limits=_limits(self._config.server),
             entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),
         )
+
+    async def _start_work(self, client: Client) -> None:
+        """Start what goes on beside the calls."""
+        self._crossings = Crossings(
+            self._store.ledger.take_crossings, self.metrics.crossed, self._clock, webhook_of(self._config, client)
+        )
+        await self._crossings.start(self._tasks.spawn)
+        await self._store.keys.start(self._tasks.spawn)
+        await self._store.nodes.start(self._tasks.spawn)
+        await self._store.once.start(self._tasks.spawn)
+        await self._retention.start(self._tasks.spawn)
+        if self._books is not None:
+            await self._books.start(self._tasks.spawn)
+        self._stalls.start()
+        if self._embedded is not None and self._config.embedded.start == "at_start":
+            self._embedded.start()
 
     async def stop(self, patience: float = 5.0) -> None:
         """Settle everything, close everything: each part whatever becomes of the others, and the ledger last.
@@ -259,6 +273,8 @@ class Gateway:
             ending.push_async_callback(self._tasks.drain, patience)
             ending.push_async_callback(self._crossings.stop)
             ending.push_async_callback(self._retention.stop)
+            if self._books is not None:
+                ending.push_async_callback(self._books.stop)
             ending.push_async_callback(self._store.nodes.stop)
             ending.push_async_callback(self._store.once.stop)
             ending.callback(self._stalls.close)
@@ -296,6 +312,16 @@ def _open_store(config: Config, data_dir: Path, clock: Clock, team: Team | None)
     if team is None:
         return Store.open(data_dir, clock, durability=durability, databases=databases)
     return Store.join(data_dir, clock, durability=durability, session=team.session, databases=databases)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        unpriced=config.ledger.unpriced,
+        unpriced_with_budget=config.ledger.unpriced_with_budget,
+        budget_output_tokens=config.ledger.budget_output_tokens,
+        losses=config.translation.losses,
+        pass_through=config.translation.pass_through,
+    )
 
 
 def _client_limits(config: Config) -> ClientLimits:

@@ -137,6 +137,16 @@ def test_a_body_above_the_bound_is_refused() -> None:
     assert book.told == []
 
 
+@pytest.mark.parametrize(("length", "status"), [(b"65537", 413), (None, 413), (b"65536", None)])
+def test_a_body_above_the_bound_is_refused_before_it_is_read(length: bytes | None, status: int | None) -> None:
+    ports = World().ports
+    payments = Payments(FakeBook(), SECRET, ports.clock)
+    application = Application(routes(ports, dict, exposition, payments), ports)
+    headers = {b"host": b"komeet.example"} | ({} if length is None else {b"content-length": length})
+    said = application.screen(HttpRequest(method="POST", path=PATH, headers=headers, arrived=0.0, peer="10.0.0.1"))
+    assert (said[0] if isinstance(said, tuple) else None) == status
+
+
 @pytest.mark.parametrize(("error", "status"), [(WireError("No organisation."), 400), (Unavailable("Out."), 503)])
 def test_what_cannot_be_entered_is_said_so_that_it_is_told_again(error: Exception, status: int) -> None:
     assert signed(FakeBook(error), PAID).status == status

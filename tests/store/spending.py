@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from komeet.access.keys import Key
@@ -66,7 +67,7 @@ class Spender:
             assert leased.grants is not None
             assert leased.grants.verdicts == [None], leased.grants.verdicts
             work(connection, Work(surplus=leased.grants.spare), Memory(), self.session)
-        hold = Hold(**{name: getattr(hold, name) for name in hold.__struct_fields__} | {"shares": shares})
+        hold = replace(hold, shares=shares)
         self.apply(hold)
         return hold
 

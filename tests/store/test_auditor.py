@@ -1,11 +1,11 @@
-"""The audit of a ledger of any size: it agrees with the one that holds everything in memory, and names what is wrong."""
+"""The audit of a ledger of any size: it agrees with the one that holds all in memory, and names what is wrong."""
 
 from collections.abc import Callable
 from random import Random
 
 import pytest
 from bench.ledger_rows import build
-from sqlalchemy import Connection, Engine, delete, insert, literal, select, true, update
+from sqlalchemy import Connection, Engine, Update, delete, insert, literal, select, true, update
 from tests.store.postgres import BOTH
 from tests.store.spending import Spender
 from tests.store.test_seal import tampering
@@ -129,7 +129,7 @@ WRONG: dict[str, tuple[Change, str]] = {
         "budget 1",
     ),
     "leases": (lambda c: c.execute(update(budget_windows).values(leased=budget_windows.c.leased + 1)), "budget 1"),
-    "a posting's amount": (lambda c: c.execute(_last(postings.c.amount)), "att_"),
+    "a posting's amount": (lambda c: c.execute(_raised()), "att_"),
     "a posting's account": (
         lambda c: c.execute(update(postings).where(postings.c.leg == "contra").values(account_id=1)),
         "att_",
@@ -160,15 +160,16 @@ FULL: dict[str, tuple[Change, str]] = {
         "holds nothing",
     ),
     "all postings of an attempt gone": (
-        lambda c: c.execute(delete(postings).where(postings.c.attempt_id == select(postings.c.attempt_id).where(postings.c.id == 3).scalar_subquery())),
+        lambda c: c.execute(delete(postings).where(postings.c.attempt_id == _THIRD)),
         "has no postings",
     ),
 }  # fmt: skip
+_THIRD = select(postings.c.attempt_id).where(postings.c.id == 3).scalar_subquery()
 _NAMES = ["attempt_id", "account_id", "leg", "amount", "posted_at", "entry_id"]
 _ONE = select(*(postings.c[name] for name in _NAMES)).where(postings.c.id == 3)
 
 
-def _last(column: object) -> object:
+def _raised() -> Update:
     return update(postings).where(postings.c.id == 2).values(amount=postings.c.amount + 1)
 
 

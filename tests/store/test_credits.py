@@ -79,8 +79,11 @@ def test_a_reference_counts_once(engine: Engine, clock: ManualClock, acme: Membe
 
 
 def test_many_who_tell_of_a_payment_at_once_credit_it_once(engine: Engine, clock: ManualClock, acme: Member) -> None:
+    def one(number: int) -> bool:
+        return pay(calmly, clock, 100, f"pay_{number % 3}").new
+
     with calm(engine) as calmly, ThreadPoolExecutor(6) as pool:
-        told = list(pool.map(lambda number: pay(calmly, clock, 100, f"pay_{number % 3}").new, range(12)))
+        told = list(pool.map(one, range(12)))
     assert told.count(True) == 3
     assert amounts(engine, clock) == [(300, True, True)]
     assert audit(engine) == []

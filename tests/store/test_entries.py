@@ -186,8 +186,12 @@ def test_two_who_correct_at_once_come_to_what_one_of_them_said(
 ) -> None:
     hold = spender.hold(owned, 700)
     spender.end(hold, State.SETTLED, 700)
+
+    def one(cost: int) -> None:
+        correct(calmly, clock, hold.attempt_id, cost)
+
     with calm(engine) as calmly, ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda cost: correct(calmly, clock, hold.attempt_id, cost), [10, 20, 30, 40]))
+        list(pool.map(one, [10, 20, 30, 40]))
     assert numbers(engine, clock)[Scope.KEY][0] in {10, 20, 30, 40}
     assert audit(engine) == []
 

@@ -161,7 +161,7 @@ class Histories(RuleBasedStateMachine):
         with writing(self.engine) as connection:
             begin_session(connection, session, NODE, header.boot, self.clock.unix_ms())
         journal = JournalFile(self.dir / "journal", header)
-        in_hand = InHand(journal, self.clock, grace=30.0, most_waiting=1_000)
+        in_hand = InHand(journal, self.clock, grace=30.0, most_waiting=1_000, batch=4)
         process = Process(session, in_hand, journal, writer(self.engine))
         self.processes.append(process)
         self.turn(process, "")

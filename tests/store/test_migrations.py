@@ -198,8 +198,9 @@ def test_from_every_earlier_schema_with_all_its_rows(
     bring_to_head(engine, line)
     require_whole(engine, line)
     after = count(engine)
-    assert {name: after[name] for name in before if name != "epochs"} == {
-        name: number for name, number in before.items() if name != "epochs"
+    made = {"epochs", "accounts"}  # a counter for budgets, and the accounts of margins and adjustments
+    assert {name: after[name] for name in before if name not in made} == {
+        name: number for name, number in before.items() if name not in made
     }
     if start in {"ledger_0001", "ledger_0002"}:
         require_money(engine)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from contextlib import closing
+from itertools import pairwise
 from typing import Any
 
 import pytest
-from sqlalchemy import Boolean, Connection, Engine, Integer, delete, insert, select, update
+from sqlalchemy import Boolean, Connection, Engine, Integer, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from tests.store.postgres import BOTH
 from tests.store.spending import Spender
@@ -87,40 +88,46 @@ def other(column: Any, value: Any) -> Any:
 VALID = {"state": ("settled", "voided"), "leg": ("rollup", "margin"), "kind": ("correction", "repricing")}
 
 
+def chosen(engine: Engine, table: Table, key: Any) -> tuple[dict[str, Any], int]:
+    """A row in the middle of those that are sealed, and the first posting that it caused."""
+    cause = postings.c.entry_id if table is entries else postings.c.attempt_id
+    first = select(key, func.min(postings.c.id)).select_from(postings)
+    if table is not postings:
+        first = first.join(table, key == cause)
+    with engine.connect() as connection:
+        found = sorted(connection.execute(first.group_by(key)).all(), key=lambda one: int(one[1]))
+        name, posting = found[len(found) // 2]
+        return dict(connection.execute(select(table).where(key == name)).mappings().one()), int(posting)
+
+
+def changing(table: Table, where: Any, name: str, value: Any) -> Callable[[Connection], object]:
+    return lambda connection: connection.execute(update(table).where(where).values({name: value}))
+
+
 def test_any_changed_value_is_found_in_the_batch_that_it_is_of(engine: Engine, sealed: list[Any]) -> None:
     """Every column of a row of every table that is sealed, one after the other."""
     changed = 0
     for table in (postings, holds, outcomes, entries):
         key = next(iter(table.primary_key.columns))
-        with engine.connect() as connection:
-            cause = postings.c.entry_id if table is entries else postings.c.attempt_id
-            if table is postings:
-                found = connection.execute(select(postings.c.id, postings).order_by(postings.c.id)).all()
-            else:
-                found = connection.execute(select(postings.c.id, table).join(table, key == cause)).all()
-        row = sorted(found)[len(found) // 2]
-        first = min(one[0] for one in found if one._mapping[key] == row._mapping[key])
+        row, first = chosen(engine, table, key)
         batch = next(one for one in sealed if one.first_posting <= first <= one.last_posting)
         for column in table.c:
             if column.name == "id" and table is postings:
                 continue
-            old = row._mapping[column]
-            new = other(column, old)
+            old, new = row[column.name], other(column, row[column.name])
             if column.name in VALID:
                 new = next(value for value in VALID[column.name] if value != old)
-            where = key == row._mapping[key]
-            back = key == (new if column is key else row._mapping[key])
-            values = {column.name: new}
+            there = key == row[key.name]
+            after = key == (new if column is key else row[key.name])
             try:
-                tampering(engine, lambda c, t=table, w=where, v=values: c.execute(update(t).where(w).values(v)))
+                tampering(engine, changing(table, there, column.name, new))
             except IntegrityError:  # the database itself does not take it
                 continue
             said = verify(engine)
             assert said.broken is not None, column
             assert said.broken.startswith(f"seal {batch.id} (postings {batch.first_posting} to"), (column, said.broken)
             assert said.seals == batch.id - 1
-            undo = {column.name: old}
-            tampering(engine, lambda c, t=table, w=back, v=undo: c.execute(update(t).where(w).values(v)))
+            tampering(engine, changing(table, after, column.name, old))
             assert verify(engine).broken is None
             changed += 1
     assert changed > 45
@@ -183,7 +190,7 @@ def test_batches_follow_each_other_without_a_gap_and_nothing_is_sealed_twice(
 ) -> None:
     ends = [(one.first_posting, one.last_posting) for one in sealed]
     assert ends[0][0] == 1
-    assert all(one[1] + 1 == other[0] for one, other in zip(ends, ends[1:], strict=False))
+    assert all(one[1] + 1 == other[0] for one, other in pairwise(ends))
     assert seal_all(engine, clock) == 0
     spender.spend(rich, 5)
     assert verify(engine).unsealed > 0

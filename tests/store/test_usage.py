@@ -186,7 +186,7 @@ def by_hand(books: Books, rows: Callable[[Hold, int], list[tuple[str, str]]], si
         settled, orphan = outcome.state is State.SETTLED, outcome.state is State.ORPHAN
         numbers = [settled or orphan, outcome.state is State.VOIDED, settled and outcome.estimated]
         numbers += [settled and outcome.unpriced, orphan, outcome.cost, outcome.charged]
-        numbers += [max(0, outcome.cost - hold.amount), 0, *astuple(outcome.usage)]
+        numbers += [0, 0, *astuple(outcome.usage)]  # without a hard budget nothing is an overrun
         add(hold, outcome.ended_at, numbers)
     for hold, at, cost, charge in books.corrections:
         add(hold, at, [0] * 5 + [cost, charge, 0, 0, *nothing])

@@ -113,6 +113,7 @@ def test_what_one_has_leased_and_does_not_use_the_others_can_have(data_dir: Path
         assert len(admitted) == 97
         assert three[1].do("hold", 1) == []
         three[0].do("settle", 90)
+        until(lambda: window(data_dir) == (98 * 90, 0, 200))  # what is not needed goes back at once, and no sooner
         assert len(three[1].do("hold", 20)) == 9  # of 98 times 10 that came back
         for worker in three:
             worker.do("settle", 100)

@@ -9,7 +9,7 @@ from komeet.access.rules import Access
 from komeet.access.signature import HEADER, verify
 from komeet.api.routes import Route
 from komeet.core.clock import Clock
-from komeet.core.errors import BodyTooLarge, WireError
+from komeet.core.errors import WireError
 from komeet.core.http import HttpRequest, Reply
 from komeet.core.money import MOST_DOLLARS, NANO_PER_DOLLAR, Nano, dollars
 from komeet.core.secrets import Secret
@@ -45,12 +45,10 @@ class Payments:
     @property
     def route(self) -> Route:
         """The route, which is there only where a secret is."""
-        return Route(method="POST", path=PATH, access=Access.SIGNED, handler=self.handle)
+        return Route(method="POST", path=PATH, access=Access.SIGNED, handler=self.handle, most_bytes=_MOST_BYTES)
 
     async def handle(self, request: HttpRequest, reply: Reply) -> None:
         """Enter one payment; nothing of the body is read before its signature is found right."""
-        if len(request.body) > _MOST_BYTES:
-            raise BodyTooLarge(f"An event of a payment has at most {_MOST_BYTES} bytes.")
         verify(self._secret, request.headers.get(HEADER), request.body, self._clock.unix_ms() // 1000)
         try:
             event = self._decoder.decode(request.body)

@@ -21,6 +21,7 @@ COMMANDS = (
     "models",
     "usage",
     "ledger",
+    "reconcile",
     "doctor",
     "config",
     "model",

@@ -290,6 +290,10 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=1, description="Output limit set for keys with a budget when the caller sets none; less if less is left."
         ),
     ] = 16_384
+    watch_books: Annotated[
+        bool,
+        Meta(description="Whether the server seals the books and audits them, a little at a time (docs/ledger.md)."),
+    ] = True
 
 
 class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

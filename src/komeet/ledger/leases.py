@@ -102,11 +102,11 @@ def grant(asks: Iterable[Ask], states: Mapping[Window, WindowState]) -> Grants:
         least = min(
             ((now[window].room - need, window) for window, need in needs.items()), default=(0, None), key=_margin
         )
-        for share in ask.shares:
-            dearest[window_of(share)] = max(dearest.get(window_of(share), 0), share.amount)
         if least[1] is not None and least[0] < 0:
             verdicts.append(_refuse(ask, [w for w, need in needs.items() if need > now[w].room], now, recalls))
-            continue
+            continue  # and nothing is leased for calls like it either
+        for share in ask.shares:
+            dearest[window_of(share)] = max(dearest.get(window_of(share), 0), share.amount)
         for window, need in needs.items():
             leased[window] = leased.get(window, 0) + need
             now[window] = structs.replace(now[window], leased=Nano(now[window].leased + need))

@@ -61,8 +61,8 @@ class Finding(Struct, frozen=True):
 class OnlineAuditor:
     """Derives the balances again and again, a portion of postings at a time, and compares when it has them all.
 
-    From then on each step counts what is new and compares again; after `again` seconds it begins anew, so that rows that
-    were changed later are found too.
+    From then on each step counts what is new and compares again; after `again` seconds it begins anew, so that rows
+    that were changed later are found too.
     """
 
     def __init__(self, engine: Engine, clock: Clock, *, portion: int = 1_000, again: float = 86_400.0) -> None:

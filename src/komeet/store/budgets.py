@@ -13,7 +13,7 @@ from komeet.ledger.budget import Budget, Scope, Span, Window, bounds
 from komeet.store.errors import StoreError
 from komeet.store.ledger_rows import bump
 from komeet.store.tables import budget_windows, budgets, epochs, keys, organisations, projects, users
-from komeet.store.transactions import in_order, writing
+from komeet.store.transactions import writing
 
 
 class Spending(Struct, frozen=True):
@@ -115,21 +115,20 @@ def set_amount(connection: Connection, budget: int, amount: Nano, *, lift: bool 
     bump(connection, "budgets")
     values: dict[str, Any] = {"amount": amount} | ({"blocked": False} if lift else {})
     connection.execute(update(budgets).where(budgets.c.id == budget).values(values))
-    in_order(connection)
     connection.execute(update(budget_windows).where(budget_windows.c.budget_id == budget).values(recall=1))
 
 
 def set_thresholds(connection: Connection, budget: int, percents: Sequence[int]) -> None:
     """Change at which percents of a budget's amount somebody is told; in a write transaction."""
+    bump(connection, "budgets")
     values = {"thresholds": msgspec.json.encode(sorted(set(percents))).decode()}
     connection.execute(update(budgets).where(budgets.c.id == budget).values(values))
-    bump(connection, "budgets")
 
 
 def end_budget(connection: Connection, clock: Clock, budget: int) -> None:
     """End a budget: it limits nothing any more, and its history stays. In a write transaction."""
-    connection.execute(update(budgets).where(budgets.c.id == budget).values(ended_at=clock.unix_ms()))
     bump(connection, "budgets")
+    connection.execute(update(budgets).where(budgets.c.id == budget).values(ended_at=clock.unix_ms()))
 
 
 def spending(engine: Engine, at_ms: int) -> list[Spending]:

@@ -29,7 +29,7 @@ from komeet.store.tables import (
     postings,
     uncertain,
 )
-from komeet.store.transactions import writing
+from komeet.store.transactions import in_order, writing
 
 
 class Amounts(Struct, frozen=True):
@@ -92,6 +92,7 @@ def lock_attempt(connection: Connection, attempt: str) -> Attempt:
     Raises:
         StoreError: it is not known, or has not ended.
     """
+    in_order(connection)  # of accounts and windows it touches several, as the transactions of calls do
     hold = connection.execute(select(holds).where(holds.c.attempt_id == attempt)).mappings().first()
     if hold is None:
         raise StoreError(f"There is no attempt {attempt!r}; `komeet ledger show` takes the id of a request, too.")
@@ -297,6 +298,7 @@ def resolve_uncertain(engine: Engine, clock: Clock, number: int, spent: Nano) ->
         StoreError: there is none, or it has been resolved.
     """
     with writing(engine) as connection:
+        in_order(connection)
         locking = select(uncertain).where(uncertain.c.id == number).with_for_update()
         row = connection.execute(locking).mappings().first()
         if row is None or row["resolved_at"] is not None:

@@ -51,12 +51,9 @@ def export_hours(engine: Engine, since: int | None = None, until: int | None = N
     )
     names = ("key", "user", "project_id", "project", "organisation_id", "organisation")
     for row in _stream(engine, chosen):
-        yield Hour(
-            **{name: row[name] for name in ("hour", "key_id", "provider", "model", *_SUMS)},
-            **{name: row[name] or "" for name in names},
-            tags=names_of(row["tags"]),
-            usage=usage_of(row),
-        )
+        sums: dict[str, Any] = {name: row[name] for name in ("hour", "key_id", "provider", "model", *_SUMS)}
+        called: dict[str, Any] = {name: row[name] or "" for name in names}
+        yield Hour(**sums, **called, tags=names_of(row["tags"]), usage=usage_of(row))
 
 
 def export_attempts(engine: Engine, since: int | None = None, until: int | None = None) -> Iterator[dict[str, Cell]]:

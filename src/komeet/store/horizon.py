@@ -30,10 +30,10 @@ class Horizon:
         if connection.dialect.name == "sqlite":
             return int(connection.execute(select(highest)).scalar_one())
         now: Final[Any] = func.pg_current_snapshot()
-        bounds = (func.pg_snapshot_xmin(now), func.pg_snapshot_xmax(now))
-        seen, oldest, following = connection.execute(
-            select(highest, *(cast(cast(bound, Text), BigInteger) for bound in bounds))
-        ).one()
+        oldest_of, following_of = (
+            cast(cast(bound, Text), BigInteger) for bound in (func.pg_snapshot_xmin(now), func.pg_snapshot_xmax(now))
+        )
+        seen, oldest, following = connection.execute(select(highest, oldest_of, following_of)).one()
         if self._next is not None and oldest >= self._next[1]:
             self._safe, self._next = self._next[0], None
         if self._next is None and seen > self._safe:

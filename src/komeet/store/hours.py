@@ -23,9 +23,9 @@ def add_to_hour(connection: Connection, attempt: str, at_ms: int, *, cost: int, 
     """
     hold = connection.execute(
         select(holds.c.key_id, holds.c.provider, holds.c.model, holds.c.tags).where(holds.c.attempt_id == attempt)
-    ).one()
+    ).mappings().one()
     values: dict[str, Any] = {column.name: 0 for column in usage_hours.c}
-    values |= {"hour": at_ms // _HOUR_MS * _HOUR_MS, "cost": cost, "charge": charge, **hold._mapping}
+    values |= {"hour": at_ms // _HOUR_MS * _HOUR_MS, "cost": cost, "charge": charge, **hold}
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
     added = dialect.insert(usage_hours).values(values)
     sums = {name: usage_hours.c[name] + added.excluded[name] for name in ("cost", "charge")}

@@ -83,12 +83,15 @@ Told = tuple[Waiting, KomeetError | None]
 class InHand:
     """The state of a process's ledger between its calls and its thread; each method takes the lock."""
 
-    def __init__(self, journal: JournalFile, clock: Clock, *, grace: float, most_waiting: int) -> None:
-        """Have nothing; `journal` is written and not closed."""
+    def __init__(
+        self, journal: JournalFile, clock: Clock, *, grace: float, most_waiting: int, batch: int = BATCH
+    ) -> None:
+        """Have nothing; `journal` is written and not closed. One turn has at most `batch` records."""
         self._journal: Final = journal
         self._clock: Final = clock
         self._grace: Final = grace
         self._most_waiting: Final = most_waiting
+        self._batch: Final = batch
         self._lock: Final = Lock()
         self._book = BudgetBook(())
         self._epoch = -1
@@ -213,7 +216,7 @@ class InHand:
         while self._abandoned:
             self.leave(self._abandoned.popleft())
         with self._lock:
-            most = 1 if self._alone else BATCH
+            most = 1 if self._alone else self._batch
             kept = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             asking = [waiting for waiting in self._asking if waiting.due <= now]
             looks = now >= self._next_look or self._failing_since is not None  # is it back?

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, case, func, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, and_, case, delete, func, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from komeet.core.money import Nano
@@ -57,12 +57,15 @@ def lease(connection: Connection, asks: Sequence[Ask], session: str) -> tuple[Gr
 
 
 def bring_back(connection: Connection, session: str, amounts: Mapping[Window, int]) -> None:
-    """Return what is free of a process's leases; in a write transaction."""
-    back = {window: -amount for window, amount in amounts.items()}
+    """Return what is free of a process's leases; in a write transaction. What is no longer its own stays as it is."""
+    mine = {window: and_(_is(leases, window), leases.c.session == session) for window in sorted(amounts)}
+    back = {
+        window: -amounts[window]
+        for window, own in mine.items()
+        if connection.execute(update(leases).where(own).values(amount=leases.c.amount - amounts[window])).rowcount
+    }
     _move(connection, back)
-    for window, amount in sorted(back.items()):
-        mine = and_(_is(leases, window), leases.c.session == session)
-        connection.execute(update(leases).where(mine).values(amount=leases.c.amount + amount))
+    connection.execute(delete(leases).where(leases.c.session == session, leases.c.amount == 0))  # or they pile up
 
 
 def recalled(connection: Connection, session: str) -> list[Window]:

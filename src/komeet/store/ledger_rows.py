@@ -29,6 +29,7 @@ from komeet.store.tables import (
     postings,
     usage_hours,
 )
+from komeet.store.transactions import in_order
 
 _FIND_OPEN = (
     select(holds)
@@ -241,7 +242,12 @@ def _write_windows(connection: Connection, decision: Decision, memory: Memory, s
 
 
 def bump(connection: Connection, name: str) -> None:
-    """Raise the counter by which others see that something has changed."""
+    """Raise the counter by which others see that something has changed: before what has changed is written.
+
+    Budgets are of the ledger: whoever changes them takes turns with its transactions.
+    """
+    if name == "budgets":
+        in_order(connection)
     connection.execute(update(epochs).where(epochs.c.name == name).values(epoch=epochs.c.epoch + 1))
 
 

@@ -53,7 +53,7 @@ def sealed_rows(connection: Connection, first: int, last: int) -> Iterator[Row]:
     """Return the rows of a batch, in the order in which they are sealed; a few hundred postings at a time."""
     done: tuple[set[Any], set[Any]] = (set(), set())
     after = first - 1
-    while found := connection.execute(_POSTINGS, {"after": after, "last": last}).all():
+    while found := _all(connection, {"after": after, "last": last}):
         attempts = {row[1] for row in found if row[1] is not None} - done[0]
         causes = {row[6] for row in found if row[6] is not None} - done[1]
         held = _by_id(connection, _HOLDS, attempts)
@@ -72,6 +72,10 @@ def sealed_rows(connection: Connection, first: int, last: int) -> Iterator[Row]:
                     if name in rows:
                         yield kind, rows[name]
         after = found[-1][0]
+
+
+def _all(connection: Connection, window: dict[str, int]) -> Sequence[Any]:
+    return connection.execute(_POSTINGS, window).all()
 
 
 def _by_id(connection: Connection, chosen: Any, ids: set[Any]) -> dict[Any, tuple[Any, ...]]:

@@ -1,9 +1,9 @@
-"""What was used and what it cost, from the ledger: the sums by the hour that the drain keeps with the rows themselves."""
+"""What was used and what it cost, from the ledger: by the sums of each hour, which the drain keeps with the rows."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -124,38 +124,61 @@ def _ended(connection: Connection, by: By, since: int | None, until: int | None,
     """The sums of the attempts that ended, and of corrections."""
     first = None if since is None else -(-since // HOUR_MS) * HOUR_MS
     last = None if until is None else until // HOUR_MS * HOUR_MS
+    calendar = _Calendar(by, zone)
     if since is not None and until is not None and first is not None and last is not None and first > last:
-        yield from _cut(connection, by, since, until, zone)
+        yield from _cut(connection, calendar, since, until)
         return
     if since is not None and first is not None and since < first:
-        yield from _cut(connection, by, since, first, zone)
+        yield from _cut(connection, calendar, since, first)
     for common, numbers in _hours(connection, by, first, last):
-        span = _SPANS.get(by)
-        end = None if span is None else bounds(span, zone, int(common)).end
-        if end is not None and span is not Span.HOUR and int(common) + HOUR_MS > end:
-            yield from _cut(connection, by, int(common), int(common) + HOUR_MS, zone)
-        elif span is None or span is Span.HOUR:
+        if not calendar.divides:
             yield common, numbers
+        elif calendar.of(int(common)).end < (end := int(common) + HOUR_MS):
+            yield from _cut(connection, calendar, int(common), end)
         else:
-            yield _start(by, int(common), zone), numbers
+            yield calendar.start(int(common)), numbers
     if until is not None and last is not None and last < until:
-        yield from _cut(connection, by, last, until, zone)
+        yield from _cut(connection, calendar, last, until)
 
 
-def _start(by: By, at: int, zone: str) -> str:
-    """The beginning of the hour, day or month of a moment. Hours are those that are summed, of UTC."""
-    span = _SPANS[by]
-    return f"{at // HOUR_MS * HOUR_MS if span is Span.HOUR else bounds(span, zone, at).start:015d}"
+class _Between(NamedTuple):
+    start: int
+    end: int
 
 
-def _cut(connection: Connection, by: By, since: int, until: int, zone: str) -> Iterator[Part]:
+class _Calendar:
+    """The days or months of a zone; the hours of UTC, which are those that are summed; or one group for all time."""
+
+    def __init__(self, by: By, zone: str) -> None:
+        self.by: By = by
+        self.divides = by in _SPANS
+        self._zone = zone
+        self._last = _Between(0, 0)
+
+    def of(self, at: int) -> _Between:
+        """What a moment lies in."""
+        if not self._last.start <= at < self._last.end:
+            span = _SPANS[self.by]
+            if span is Span.HOUR:
+                start = at // HOUR_MS * HOUR_MS
+                self._last = _Between(start, start + HOUR_MS)
+            else:
+                start, end = bounds(span, self._zone, at)
+                self._last = _Between(start, start if end is None else end)
+        return self._last
+
+    def start(self, at: int) -> str:
+        """Its beginning, so that texts sort by time."""
+        return f"{self.of(at).start:015d}"
+
+
+def _cut(connection: Connection, calendar: _Calendar, since: int, until: int) -> Iterator[Part]:
     """The sums of a part of an hour, from the rows; by time: of each part of it that lies in another day."""
+    by = calendar.by
     while since < until:
-        end = until
-        if by in {"day", "month"}:
-            end = min(until, bounds(_SPANS[by], zone, since).end or until)
+        end = min(until, calendar.of(since).end) if calendar.divides else until
         for common, numbers in (*_attempts(connection, by, since, end), *_corrections(connection, by, since, end)):
-            yield (_start(by, since, zone) if by in _SPANS else common), numbers
+            yield (calendar.start(since) if calendar.divides else common), numbers
         since = end
 
 
@@ -193,11 +216,11 @@ def _corrections(connection: Connection, by: By, since: int, until: int) -> Iter
 
 def _held(connection: Connection, by: By, since: int | None, until: int | None, zone: str) -> Iterator[Part]:
     """The few holds that are open are looked up in all that there are: joined, SQLite would read those instead."""
-    group = _group(by, holds, holds.c.held_at - holds.c.held_at % _MINUTE_MS)
+    calendar, group = _Calendar(by, zone), _group(by, holds, holds.c.held_at - holds.c.held_at % _MINUTE_MS)
     chosen = select(*group, func.sum(holds.c.amount).label("held"))
     held = chosen.where(holds.c.attempt_id.in_(select(open_holds.c.attempt_id)))
     for common, numbers in _grouped(connection, _within(held, holds.c.held_at, since, until, group)):
-        yield (_start(by, int(common), zone) if by in _SPANS else common), numbers
+        yield (calendar.start(int(common)) if calendar.divides else common), numbers
 
 
 def _group(by: By, table: Any, at: ColumnElement[int]) -> tuple[ColumnElement[Any], ...]:
