@@ -15,7 +15,7 @@ from komeet.cli.commands import COMMANDS, program
 from komeet.config.load import parse
 
 _INLINE = re.compile(r"`((?:\.venv/bin/)?komeet [^`]+)`")
-_GIVEN = {"GROQ_API_KEY": "x"}
+_GIVEN = {"GROQ_API_KEY": "x", "KOMEET_WEBHOOK_SECRET": "x" * 16, "KOMEET_PAYMENTS_SECRET": "x" * 16}
 
 
 def known() -> dict[tuple[str, ...], set[str]]:

@@ -1,6 +1,7 @@
 """What providers report, read exactly, and what is said of where it differs from the ledger."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from komeet.ledger.statement_csv import parse_map, read_csv
 DAY = 86_400_000
 START = 1_792_800_000_000  # 2026-10-24T00:00Z
 NONE = Tolerance(ppm=0, nano=0)
+NO_USAGE = Usage()
 
 
 def statement(*lines: Billed, days: int = 1) -> Statement:
@@ -20,12 +22,11 @@ def statement(*lines: Billed, days: int = 1) -> Statement:
     return Statement(provider="openai", kind="costs", lines=lines, spans=spans)
 
 
-def billed(model: str = "m", **numbers: int | None) -> Billed:
-    cost = numbers.pop("cost", None)
+def billed(model: str = "m", cost: int | None = None, **numbers: Any) -> Billed:
     return Billed(start=START, end=START + DAY, model=model, cost=None if cost is None else Nano(cost), **numbers)
 
 
-def kept(model: str = "m", hour: int = 3, calls: int = 1, cost: int = 0, usage: Usage = Usage(), **more: int) -> Kept:
+def kept(model: str = "m", hour: int = 3, calls: int = 1, cost: int = 0, usage: Usage = NO_USAGE, **more: int) -> Kept:
     counts: Mapping[str, int] = {"orphans": 0, "estimated": 0, "unpriced": 0} | more
     return Kept(hour=START + hour * 3_600_000, model=model, calls=calls, cost=cost, usage=usage, **counts)
 
@@ -47,7 +48,12 @@ def test_what_is_equal_agrees() -> None:
 @pytest.mark.parametrize(
     ("line", "own", "differing", "said"),
     [
-        (billed(requests=3, input=30), kept(calls=2, usage=Usage(input=20)), ("requests", "input"), "1 calls that the ledger does not have"),
+        (
+            billed(requests=3, input=30),
+            kept(calls=2, usage=Usage(input=20)),
+            ("requests", "input"),
+            "1 calls that the ledger does not have",
+        ),
         (billed(requests=2), kept(calls=4), ("requests",), "the ledger has each call 2 times"),
         (billed(requests=3), kept(calls=4), ("requests",), "1 calls that the provider does not have"),
         (billed(requests=0), kept(calls=4), ("requests",), "4 calls that the provider does not have"),
@@ -106,6 +112,8 @@ def test_days_that_a_report_leaves_out_are_compared_too() -> None:
 
 
 PAGE = b'{"object":"page","has_more":false,"data":[{"start_time":1792800000,"end_time":1792886400,"results":[%s]}]}'
+COST = PAGE.replace(b"%s", b'{"object":"organization.costs.result","amount":{"value":%s,"currency":"usd"}}')
+USAGE = PAGE.replace(b"%s", b'{"object":"organization.usage.completions.result",%s}')
 
 
 @pytest.mark.parametrize(
@@ -116,11 +124,11 @@ PAGE = b'{"object":"page","has_more":false,"data":[{"start_time":1792800000,"end
         (b"{}", "page 1: `data` is missing"),
         (PAGE % b"1", "page 1, data[0].results[0]: this is not an object"),
         (PAGE % b"{}", "page 1, data[0].results[0]: neither a line of OpenAI's"),
-        (PAGE % b'{"object":"organization.costs.result","amount":{"value":"x","currency":"usd"}}', "results[0].amount.value: 'x' is not an amount"),
-        (PAGE % b'{"object":"organization.costs.result","amount":{"value":1,"currency":"eur"}}', "'eur' is not USD"),
-        (PAGE % b'{"object":"organization.costs.result","amount":{"value":1e40,"currency":"usd"}}', "that anybody could bill"),
-        (PAGE % b'{"object":"organization.usage.completions.result","input_tokens":-1}', "input_tokens: -1 is not a count"),
-        (PAGE % b'{"object":"organization.usage.completions.result","model":3}', "model: 3 is not a text"),
+        (COST % b'"x"', "results[0].amount.value: 'x' is not an amount"),
+        ((COST % b"1").replace(b"usd", b"eur"), "'eur' is not USD"),
+        (COST % b"1e40", "that anybody could bill"),
+        (USAGE % b'"input_tokens":-1', "input_tokens: -1 is not a count"),
+        (USAGE % b'"model":3', "model: 3 is not a text"),
         ((PAGE % b"").replace(b"false", b"true"), "there are more pages"),
         ((PAGE % b"").replace(b"1792886400", b"1792800060"), "on the hour"),
         ((PAGE % b"").replace(b"start_time", b"when"), "neither `start_time`"),
@@ -151,7 +159,7 @@ def test_amounts_are_read_exactly() -> None:
         (b'"0.30"', 300_000_000),
         (b"1e-9", 1),
     ):
-        read = read_json(PAGE % b'{"object":"organization.costs.result","amount":{"value":%s,"currency":"usd"}}' % text)
+        read = read_json(COST % text)
         assert [line.cost for line in read.lines] == [nano]
 
 

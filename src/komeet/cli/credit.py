@@ -23,7 +23,7 @@ _COLUMNS = (
     Column("reference", rank=2),
 )
 
-program = new_program("Give organisations credit; one that has any may spend it and no more.")
+program = new_program("Give organisations credit, which they may spend.")
 
 _Organisation = Annotated[str, typer.Argument(metavar="ORG", help="Its name or its id.")]
 _Amount = Annotated[str, typer.Argument(metavar="DOLLARS", help="How much: 100, 0.50.")]
@@ -65,7 +65,10 @@ def take(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take credit back: a new entry against what was given by mistake, or was paid back."""
+    """Take credit back.
+
+    A new entry against what was given by mistake, or was paid back.
+    """
     taken = _dollars(amount)
     with ledger_of(config, data_dir) as ledger:
         done = give(ledger, SystemClock(), organisation, Nano(-taken), reason=_text(reason), actor=actor())
@@ -76,7 +79,10 @@ def take(
 def list_(
     organisation: _Organisation, config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False
 ) -> None:
-    """List an organisation's credits; `komeet budget list` says what is left of them."""
+    """List an organisation's credits.
+
+    `komeet budget list` says what is left of them.
+    """
     with ledger_of(config, data_dir) as ledger:
         found, known = credits_of(ledger, organisation)
     if as_json:

@@ -3,6 +3,6 @@
 from komeet.cli import ledger_books, ledger_entries
 from komeet.cli.options import new_program
 
-program = new_program("Look into the books; resolve and correct what they cannot settle by themselves.")
+program = new_program("Look into the books, and enter what they cannot know.")
 program.add_typer(ledger_books.program)
 program.add_typer(ledger_entries.program)

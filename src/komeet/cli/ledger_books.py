@@ -185,9 +185,8 @@ def _lines(one: Shown) -> list[tuple[str, str]]:
 
 
 def _ended(outcome: Outcome, overrun: int) -> list[tuple[str, str]]:
-    usage = ", ".join(
-        f"{name} {number:,}" for name in outcome.usage.__struct_fields__ if (number := getattr(outcome.usage, name))
-    )
+    numbers = {name: getattr(outcome.usage, name) for name in outcome.usage.__struct_fields__}
+    usage = ", ".join(f"{name} {number:,}" for name, number in numbers.items() if number)
     notes = [
         *(["estimated"] if outcome.estimated else []),
         *(["unpriced"] if outcome.unpriced else []),

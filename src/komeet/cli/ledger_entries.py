@@ -80,7 +80,10 @@ _Reason = Annotated[str, typer.Option(metavar="TEXT", help="Kept with the entry.
 
 @program.command()
 def orphans(config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the attempts that were sent and whose cost nobody knows; they hold their reservations until resolved."""
+    """List the attempts whose cost nobody knows.
+
+    They were sent, and what came of them was lost; they hold their reservations until they are resolved.
+    """
     with ledger_of(config, data_dir) as ledger:
         found = find_orphans(ledger)
     if as_json:
@@ -104,9 +107,10 @@ def resolve(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an orphan cost: what it held is released, and the cost is posted.
+    """Say what an orphan cost.
 
-    The charge is the cost, unless the call was held for another charge than cost: then --charge says it.
+    What it held is released, and the cost is posted. The charge is the cost, unless the call was held for another
+    charge than cost: then --charge says it.
     """
     if void == (cost is not None) or (void and charge is not None):
         fail("say what it cost: --cost DOLLARS, or --void where it cost nothing")
@@ -132,9 +136,10 @@ def correct(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what an attempt comes to in all; a new entry posts the difference, and no row is changed.
+    """Say what an attempt comes to in all.
 
-    Without --charge, the charge follows the cost where both are the same now, and stays as it is where they are not.
+    A new entry posts the difference; no row is changed. Without --charge, the charge follows the cost where both
+    are the same now, and stays as it is where they are not.
     """
     if cost is None and charge is None:
         fail("say what it comes to: --cost DOLLARS, --charge DOLLARS, or both")
@@ -163,9 +168,10 @@ def uncertain(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List, or resolve, what is held of budgets since a loss of power may have taken the end of a journal.
+    """List, or resolve, what is held since a loss of power.
 
-    Nobody knows which calls were in it: the provider's own usage says what they cost, if there were any.
+    The end of a journal may be gone, and what its process had leased of budgets stays held. Nobody knows which
+    calls were in it: the provider's own usage says what they cost, if there were any.
     """
     if (number is None) != (spent is None):
         fail("to resolve one, give its id and --spent DOLLARS (0 is an answer)")
@@ -209,7 +215,10 @@ def uncertain(
 
 @program.command()
 def entries(config: ConfigFile = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List what is posted besides calls: resolutions, corrections, repricings, credits."""
+    """List what is posted besides calls.
+
+    Resolutions, corrections, repricings, credits.
+    """
     with ledger_of(config, data_dir) as ledger, ledger.connect() as connection:
         found = find_entries(connection)
     if as_json:
@@ -242,9 +251,10 @@ def reprice(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Price calls again by the prices and sales of today's configuration that were in force when they were made.
+    """Price calls again, as of when they were made.
 
-    For calls that were unpriced, or priced wrongly. Only says what would change, unless --apply is given; then each
+    By the prices and sales of today's configuration that were in force then: for calls that were unpriced, or priced
+    wrongly. Only says what would change, unless --apply is given; then each
     difference is an entry. What was corrected by hand stays as it is.
     """
     setup = read(config, data_dir)

@@ -68,7 +68,7 @@ def _organisations(program: typer.Typer) -> None:
 
     @program.command()
     def archive(which: _Which, config: ConfigFile = None, data_dir: DataDir = None) -> None:
-        """Refuse the calls of all its keys; a running server does so within a second."""
+        """Refuse the calls of all its keys, within a second."""
         _archive(Group.ORGANISATION, which, None, config, data_dir)
 
     @program.command()
@@ -90,7 +90,7 @@ def _in_organisations(program: typer.Typer, group: Group) -> None:
         _archive(group, which, org, config, data_dir, back=True)
 
     program.command(help=f"Make a {group} in an organisation.")(create)
-    program.command(help="Refuse the calls of all its keys; a running server does so within a second.")(archive)
+    program.command(help="Refuse the calls of all its keys, within a second.")(archive)
     program.command(help=f"Bring an archived {group} back.")(restore)
 
 

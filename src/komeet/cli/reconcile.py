@@ -59,11 +59,6 @@ def compare(
     """
     try:
         statement = _read(file, columns)
-        wanted = provider or statement.provider
-        if not wanted:
-            raise StatementError(
-                "the file does not say whose it is: --provider names the provider as the ledger has it"
-            )
         allowed = _tolerance(tolerance, least)
     except (StatementError, ValueError) as error:
         _fail(f"{file}: {error}" if isinstance(error, StatementError) else str(error))

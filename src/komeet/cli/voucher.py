@@ -38,7 +38,10 @@ def create(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a voucher, and print its code: once, and alone on standard output. Only its hash is kept."""
+    """Make a voucher, and print its code.
+
+    Once, and alone on standard output: only its hash is kept.
+    """
     clock = SystemClock()
     try:
         worth = parse_dollars(amount)
@@ -67,7 +70,10 @@ def redeem_(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give an organisation what a voucher is worth, once; see `komeet credit grant`."""
+    """Give an organisation what a voucher is worth, once.
+
+    It is a credit, as `komeet credit grant` gives one.
+    """
     shown = sys.stdin.readline().strip() if code == "-" else code
     with ledger_of(config, data_dir) as ledger:
         done = redeem(ledger, SystemClock(), shown, org, actor())

@@ -142,8 +142,8 @@ def amount(nano: int) -> Decimal:
 def csv_cell(cell: Cell) -> str:
     """Return what stands in a cell of a CSV file.
 
-    A text that a spreadsheet would take for a formula has an apostrophe before it: names of keys and tags are written by
-    people, and models by callers.
+    A text that a spreadsheet would take for a formula has an apostrophe before it: names of keys and tags are written
+    by people, and models by callers.
     """
     match cell:
         case None:

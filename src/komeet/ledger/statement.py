@@ -96,7 +96,7 @@ def _pages(data: bytes) -> list[dict[str, Any]]:
         whole = _decode(data)
     except msgspec.DecodeError as error:
         whole = _lines(data, error)
-    pages: list[Any] = whole if isinstance(whole, list) else [whole]
+    pages = cast("list[Any]", whole) if isinstance(whole, list) else [whole]
     return [_object(page, f"page {number}") for number, page in enumerate(pages, 1)]
 
 

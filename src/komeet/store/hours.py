@@ -21,9 +21,13 @@ def add_to_hour(connection: Connection, attempt: str, at_ms: int, *, cost: int, 
         cost: nano-dollars, below 0 where less was billed.
         charge: nano-dollars.
     """
-    hold = connection.execute(
-        select(holds.c.key_id, holds.c.provider, holds.c.model, holds.c.tags).where(holds.c.attempt_id == attempt)
-    ).mappings().one()
+    hold = (
+        connection.execute(
+            select(holds.c.key_id, holds.c.provider, holds.c.model, holds.c.tags).where(holds.c.attempt_id == attempt)
+        )
+        .mappings()
+        .one()
+    )
     values: dict[str, Any] = {column.name: 0 for column in usage_hours.c}
     values |= {"hour": at_ms // _HOUR_MS * _HOUR_MS, "cost": cost, "charge": charge, **hold}
     dialect: Any = sqlite if connection.dialect.name == "sqlite" else postgresql
