@@ -130,6 +130,12 @@ class FakeLedger:
         self.holds: list[Hold] = []
         self.outcomes: list[Outcome] = []
 
+    def knows(self, books: int) -> bool:
+        return True
+
+    async def learn(self) -> None:
+        return None
+
     def is_bounded(self, subject: Subject, provider: str, model: str) -> bool:
         return self.bounded
 

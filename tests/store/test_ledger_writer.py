@@ -304,6 +304,39 @@ def test_a_limit_that_another_process_changes_counts_at_once_for_what_asks_and_s
     asyncio.run(main())
 
 
+def test_a_key_is_bound_by_a_budget_that_was_made_with_it_from_its_first_call_on(
+    engine: Engine, clock: ManualClock, new_hold: NewHold, journals: Path
+) -> None:
+    async def main() -> None:
+        async with running(engine, clock, journals) as ledger:
+            key = create_key(engine, clock, name="new", budget=Nano(50))[0]
+            assert not ledger.knows(key.books)
+            await asyncio.gather(*(ledger.learn() for _ in range(20)))
+            assert ledger.knows(key.books)
+            assert ledger.is_bounded(subject_of(key), "openai", "gpt-5.2")
+            with pytest.raises(BudgetExceeded):
+                await ledger.hold(new_hold(key, 51), subject_of(key))
+
+    asyncio.run(main())
+
+
+def test_whoever_waits_for_budgets_is_told_when_there_will_be_none(
+    engine: Engine, clock: ManualClock, journals: Path
+) -> None:
+    async def main() -> None:
+        ledger = open_ledger(engine, clock, journals)
+        with locked(engine):
+            waiting = asyncio.create_task(ledger.learn())
+            await asyncio.sleep(0)
+            await asyncio.to_thread(ledger.close, 0.2)
+        with pytest.raises(Unavailable):
+            await waiting
+        with pytest.raises(Unavailable):
+            await ledger.learn()
+
+    asyncio.run(main())
+
+
 def test_an_overrun_is_posted_logged_and_blocks_until_an_operator_lifts_it(
     engine: Engine,
     clock: ManualClock,

@@ -142,7 +142,7 @@ def test_what_is_archived_is_refused_within_a_second(money: Gateway, upstream: U
     for _ in range(8):  # whichever worker it reaches
         answer = money.chat(key)
         assert (answer.status, answer.error["code"]) == (403, "not_allowed")
-    assert "user 'gil'" in answer.error["message"]
+        assert "user 'gil'" in answer.error["message"]
     assert upstream.received == []
 
 

@@ -72,6 +72,8 @@ class Key(Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
     expires_at: int | None = None
     revoked_at: int | None = None
+    books: int = 0
+    """The number of the last change of a budget when this was read: whoever holds for the key must know it."""
     archived: str = ""
     """What it belongs to that is archived, as people call it: its calls are refused."""
 

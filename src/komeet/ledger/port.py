@@ -107,6 +107,18 @@ class Outcome(Struct, frozen=True, kw_only=True):
 class Ledger(Protocol):
     """Keeps holds and outcomes, in the order in which they are handed in."""
 
+    def knows(self, books: int) -> bool:
+        """Whether the budgets are known as they were after the change of this number (`Key.books`)."""
+        ...
+
+    async def learn(self) -> None:
+        """Learn the budgets as they are now.
+
+        Raises:
+            Unavailable: the store is out of reach.
+        """
+        ...
+
     def is_bounded(self, subject: Subject, provider: str, model: str) -> bool:
         """Whether a hard budget concerns such a call, so that its upper bound must be known."""
         ...

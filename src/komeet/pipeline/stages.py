@@ -44,8 +44,10 @@ _log = logging.getLogger("komeet.pipeline")
 
 
 async def identify(call: Call, ports: Ports) -> None:
-    """Find the key of the call."""
+    """Find the key of the call; the ledger must know the budgets that it was made with."""
     call.key = await key_of(call.request.headers, ports.keys, ports.clock)
+    if not ports.ledger.knows(call.key.books):
+        await ports.ledger.learn()
 
 
 async def admit(call: Call, ports: Ports) -> None:

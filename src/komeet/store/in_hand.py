@@ -73,6 +73,8 @@ class Turn(NamedTuple):
     kept: list[Kept]
     asking: list[Waiting]
     todo: Work
+    learning: "list[asyncio.Future[None]]"
+    """Those who wait until the budgets are known as they are now."""
 
 
 Told = tuple[Waiting, KomeetError | None]
@@ -105,6 +107,7 @@ class InHand:
         """What these hold by window, and what those have spent whose outcomes are not in the database yet."""
         self._answered: list[Window] = []
         """Recalls to be answered with what goes back next."""
+        self._learning: list[asyncio.Future[None]] = []
         self._alone = 0
         """How many of the next records are to be written one by one, since one of them cannot be written."""
         self._next_look = 0.0
@@ -161,6 +164,22 @@ class InHand:
             self._asking.append(waiting)
             return waiting
 
+    def knows(self, books: int) -> bool:
+        """Whether the budgets are known as they were after the change of this number."""
+        return books <= self._epoch
+
+    def learn(self, future: "asyncio.Future[None]") -> None:
+        """Look at the budgets with the next turn, and tell the future.
+
+        Raises:
+            Unavailable: there will be no turn any more.
+        """
+        with self._lock:
+            if self._closed:
+                raise unavailable()
+            self._learning.append(future)
+            self._next_look = 0.0
+
     def leave(self, waiting: Waiting) -> None:
         """The caller has gone: nothing is held for it, whatever has been done or will be."""
         with self._lock:
@@ -198,14 +217,14 @@ class InHand:
     def stop(self, *, now: bool) -> bool:
         """Take no more outcomes, if it is closed and all is written or it is to be `now`; return whether that is so."""
         with self._lock:
-            self._stopped = self._closed and (now or not (self._queue or self._asking))
+            self._stopped = self._closed and (now or not (self._queue or self._asking or self._learning))
             return self._stopped
 
     def idle_seconds(self) -> float:
         """Return for how long there is nothing to do."""
         now = self._clock.monotonic()
         with self._lock:
-            if self._queue or self._answered or self._abandoned:
+            if self._queue or self._answered or self._abandoned or self._learning:
                 return 0.0
             due = min((waiting.due for waiting in self._asking), default=self._next_look)
         return max(0.0, min(due, self._next_look) - now)
@@ -219,7 +238,8 @@ class InHand:
             most = 1 if self._alone else self._batch
             kept = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
             asking = [waiting for waiting in self._asking if waiting.due <= now]
-            looks = now >= self._next_look or self._failing_since is not None  # is it back?
+            learning, self._learning = self._learning, []
+            looks = bool(learning) or now >= self._next_look or self._failing_since is not None  # is it back?
             surplus, answered = _NOTHING, list[Window]()
             if not self._queue:  # what ended is in the database before what it left over goes back
                 surplus = self._purse.surplus(now, IDLE)
@@ -235,7 +255,7 @@ class InHand:
             answered=answered,
             epoch=self._epoch,
         )
-        return Turn(kept, asking, todo)
+        return Turn(kept, asking, todo, learning)
 
     def finish(self, turn: Turn, done: Done) -> list[Told]:
         """Take in what a transaction did, now that it is committed; return the calls that wait no longer."""
@@ -264,16 +284,15 @@ class InHand:
         return told
 
     def fail(self, turn: Turn, *, outage: bool) -> tuple[list[Told], Record | None]:
-        """Have everything as it was before a transaction that failed.
+        """Have everything as it was before a transaction that failed, but for what it was to bring back.
+
+        That may have been brought back after all: it is not used until `agree` finds it still leased.
 
         Returns the calls that wait no longer, and the one record that the database does not take, if it is that.
         """
         now = self._clock.monotonic()
         refused: Record | None = None
         with self._lock:
-            self._purse.put(turn.todo.surplus, now)
-            for window in turn.todo.surplus:
-                self._purse.tighten(window, tight=True)
             self._answered = list({*self._answered, *turn.todo.answered})
             for waiting in turn.asking:
                 self._asking.remove(waiting)
@@ -323,14 +342,15 @@ class InHand:
             looks=turn.todo.looks,
             epoch=turn.todo.epoch,
         )
-        return Turn(left, turn.asking, todo)
+        return Turn(left, turn.asking, todo, turn.learning)
 
-    def refuse_all(self) -> list[Told]:
-        """Return the calls that wait, which can have nothing any more."""
+    def refuse_all(self) -> "tuple[list[Told], list[asyncio.Future[None]]]":
+        """Return the calls that wait for leases and those that wait for budgets: they can have nothing any more."""
         with self._lock:
-            asking = list(self._asking)
+            asking, learning = list(self._asking), self._learning
             self._asking.clear()
-        return [(waiting, unavailable()) for waiting in asking]
+            self._learning = []
+        return [(waiting, unavailable()) for waiting in asking], learning
 
     @property
     def free(self) -> Mapping[Window, int]:

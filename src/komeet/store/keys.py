@@ -231,6 +231,7 @@ def _all_keys() -> Select[Any]:
     chosen = select(
         keys,
         budgets.c.amount.label("budget"),
+        select(epochs.c.epoch).where(epochs.c.name == "budgets").scalar_subquery().label("books"),
         users.c.account_id.label("user_account"),
         projects.c.account_id.label("project_account"),
         organisations.c.account_id.label("organisation_account"),
@@ -273,6 +274,7 @@ def _key(row: RowMapping) -> Key:
         user=row["user_id"],
         limits=msgspec.json.decode(row["limits"], type=KeyLimits),
         budget=row["budget"],
+        books=row["books"],
         models=names_of(row["models"]),
         tags=names_of(row["tags"]),
         store_bodies=row["store_bodies"],

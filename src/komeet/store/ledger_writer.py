@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from threading import Event, Thread
 from typing import Final, final
 
@@ -18,7 +18,7 @@ from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.ledger.thresholds import Crossing
 from komeet.store.drain import Done, Work, work
 from komeet.store.faults import describe, is_outage
-from komeet.store.in_hand import InHand, Told, Waiting
+from komeet.store.in_hand import InHand, Told, Waiting, unavailable
 from komeet.store.in_hand import Turn as Portion
 from komeet.store.journal_file import JournalFile
 from komeet.store.leasing import leased_by
@@ -116,6 +116,18 @@ class LedgerWriter:
             taken.append(self._crossings.popleft())
         return taken
 
+    def knows(self, books: int) -> bool:
+        """Whether the budgets are known as they were after this change; see the port."""
+        return self._in_hand.knows(books)
+
+    async def learn(self) -> None:
+        """Learn the budgets as they are now; see the port."""
+        future = asyncio.get_running_loop().create_future()
+        self._in_hand.learn(future)
+        self._urgent.set()
+        self._wake.set()
+        await future
+
     def is_bounded(self, subject: Subject, provider: str, model: str) -> bool:
         """Whether a hard budget concerns such a call; see the port."""
         return self._in_hand.book.is_bounded(subject, provider, model)
@@ -209,6 +221,7 @@ class LedgerWriter:
         except Exception as error:  # noqa: BLE001 - the thread's supervisor: no error may end it
             return self._recover(turn, error)
         self._answer(self._in_hand.finish(turn, done))
+        self._tell(turn.learning, None)
         self._crossings.extend(done.crossings)
         if done.applied is not None:
             self._alarm(done.applied.decision.overruns)
@@ -243,6 +256,7 @@ class LedgerWriter:
         self._doubtful = True
         told, refused = self._in_hand.fail(turn, outage=outage)
         self._answer(told)
+        self._tell(turn.learning, unavailable())
         if outage:
             self._outages.write(logging.ERROR, "ledger: out of reach: %s", describe(error))
             return False
@@ -276,9 +290,17 @@ class LedgerWriter:
                 for waiting, _ in own:
                     self._in_hand.leave(waiting)
 
+    def _tell(self, learning: "Sequence[asyncio.Future[None]]", error: KomeetError | None) -> None:
+        """Tell those who waited for the budgets."""
+        for future in learning:
+            with suppress(RuntimeError):  # its loop is closed
+                future.get_loop().call_soon_threadsafe(_set, future, error)
+
     def _finish(self) -> None:
         """Bring everything back, where the database is there; or leave it to whoever finds the journal."""
-        self._answer(self._in_hand.refuse_all())
+        told, learning = self._in_hand.refuse_all()
+        self._answer(told)
+        self._tell(learning, unavailable())
         left, ended = self._in_hand.waiting, False
         try:
             ended = not left and self._end_session()
@@ -327,9 +349,14 @@ class LedgerWriter:
 
 def _resolve(told: Sequence[tuple[Waiting, KomeetError | None]]) -> None:
     for waiting, error in told:
-        if waiting.future is None or waiting.future.done():
-            continue
-        if error is None:
-            waiting.future.set_result(None)
-        else:
-            waiting.future.set_exception(error)
+        if waiting.future is not None:
+            _set(waiting.future, error)
+
+
+def _set(future: "asyncio.Future[None]", error: KomeetError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        future.set_exception(error)
