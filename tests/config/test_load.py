@@ -40,7 +40,7 @@ from komeet.core.secrets import Secret
         ("ledger: {durability: maybe}", "ledger.durability: invalid enum value 'maybe'"),
         ("ledger: {database: 'mysql://me@host/db'}", "ledger.database: expected postgresql://user@host/database"),
         ("request_log: {database: remote}", "request_log.database: expected postgresql://user@host/database, `local`"),
-        ("request_log: {keep_days: 0}", "request_log.keep_days: expected `int` >= 1"),
+        ("request_log: {keep_days: 0}", "request_log.keep_days: expected int >= 1"),
     ],
 )
 def test_mistakes_are_named_by_their_path(text: str, message: str) -> None:

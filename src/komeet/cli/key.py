@@ -194,7 +194,9 @@ def limit(
     config: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Change how often a key may call; what is left out is not limited any more.
+    """Change how often a key may call.
+
+    What is left out is not limited any more.
 
     What the configuration's `limits` say holds besides. A running server sees the change within a second.
     """

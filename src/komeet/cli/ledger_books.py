@@ -34,7 +34,9 @@ def verify(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Walk the chain of seals, and name the first place where rows are not those that were sealed.
+    """Walk the chain of seals, and name its first break.
+
+    That is where rows are not those that were sealed.
 
     Prints the head: the digest of the last seal. Whoever keeps it elsewhere can show with --head that nothing before
     it was changed, and that the end was not cut off. Ends with status 1 where the chain is broken.
@@ -92,7 +94,7 @@ def audit(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Derive every balance again from the rows, and name what differs.
+    """Derive every balance again, and name what differs.
 
     Balances of accounts, budgets and their windows, leases, what is listed as open, the postings of each attempt and
     entry, and the sums by the hour. It reads everything once, in portions: ten million calls take some minutes. Ends
@@ -128,7 +130,10 @@ def show(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print an attempt whole: what was held, how it ended, what was posted, what was entered about it since."""
+    """Print all that is known of an attempt or a request.
+
+    What was held, how it ended, what was posted, what was entered about it since.
+    """
     try:
         with existing_files(config, data_dir) as files:
             found = [] if files is None else find_attempts(files.ledger, which)

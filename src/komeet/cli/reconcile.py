@@ -52,7 +52,9 @@ def compare(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a provider's usage report, costs or invoice with the ledger, and explain what differs.
+    """Compare a provider's report or invoice with the ledger.
+
+    What differs is explained.
 
     By day (or hour) and model. Ends with status 0 where all is within the tolerance, 1 where something is not, and 2
     where the file cannot be used: so a schedule can run it.
