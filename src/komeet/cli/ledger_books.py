@@ -168,12 +168,8 @@ def _lines(one: Shown) -> list[tuple[str, str]]:
     for share in hold.shares:
         since = "" if not share.starts_at else f" from {timestamp(share.starts_at)}"
         kind = "hard" if share.hard else "soft"
-        lines.append(
-            (
-                "share",
-                f"{money(share.amount)} of budget {share.budget} ({one.budgets.get(share.budget, 'gone')}, {kind}){since}",
-            )
-        )
+        whose = one.budgets.get(share.budget, "gone")
+        lines.append(("share", f"{money(share.amount)} of budget {share.budget} ({whose}, {kind}){since}"))
     if one.ended is None:
         lines.append(("ended", "not yet" if one.is_open else "not at all: see `komeet ledger audit`"))
     else:

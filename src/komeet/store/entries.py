@@ -241,13 +241,11 @@ def find_orphans(engine: Engine) -> list[Orphan]:
     """Return the orphans that nobody has resolved, oldest first."""
     chosen = (
         select(holds, outcomes.c.reason, outcomes.c.ended_at)
-        .join_from(open_holds, holds, holds.c.attempt_id == open_holds.c.attempt_id)
         .join(outcomes, outcomes.c.attempt_id == holds.c.attempt_id)
-        .where(open_holds.c.orphan)
-        .order_by(outcomes.c.ended_at, holds.c.attempt_id)
+        .where(holds.c.attempt_id.in_(select(open_holds.c.attempt_id).where(open_holds.c.orphan)))
     )
-    with engine.connect() as connection:
-        return [
+    with engine.connect() as connection:  # joined or ordered by SQL, SQLite would read all holds to find the few
+        found = [
             Orphan(
                 attempt_id=row["attempt_id"],
                 request_id=row["request_id"],
@@ -261,6 +259,7 @@ def find_orphans(engine: Engine) -> list[Orphan]:
             )
             for row in connection.execute(chosen).mappings()
         ]
+    return sorted(found, key=lambda orphan: (orphan.ended_at, orphan.attempt_id))
 
 
 class UncertainLease(Struct, frozen=True, kw_only=True):
