@@ -32,7 +32,7 @@ def draw(samples: Sequence[Sample], reloads: Sequence[float], into: Path) -> Non
     for place in places:
         place.grid(visible=True, linewidth=0.3)
         place.set_ylim(bottom=0)
-        place.axvspan(minutes[-1] / 3, minutes[-1], color="#f4f4ee", zorder=0)
+        place.axvspan(minutes[-1] / 2, minutes[-1], color="#f4f4ee", zorder=0)
         for reload in reloads:
             place.axvline(reload / 60, color="#999", linestyle=":", linewidth=0.8)
     places[-1].set_xlabel("minutes (dotted: SIGHUP; shaded: what is judged)")
