@@ -1,33 +1,40 @@
 """The composition root: the only module that puts concrete rooms together."""
 
 import asyncio
-import gc
 import logging
-import math
-import socket
-import threading
-from collections.abc import Awaitable, Callable, Generator, MutableMapping
-from contextlib import AsyncExitStack, contextmanager
+import os
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Final
-
-import uvicorn
-import uvloop
+from typing import Final, Protocol
 
 from komeet.api.application import Application
+from komeet.api.cors import Cors
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
 from komeet.catalog import profiles
+from komeet.config.load import ConfigError
 from komeet.config.prices import load_book
 from komeet.config.schema import Config
-from komeet.core.clock import SystemClock
+from komeet.config.schema import Server as ServerConfig
+from komeet.config.tls import tls_files
+from komeet.core.clock import Clock, SystemClock
+from komeet.core.http import Origin, TlsFiles
+from komeet.core.secrets import Secret
 from komeet.local.embedded import EmbeddedModels
 from komeet.metering.count import TokenCounter
+from komeet.net.certificates import CertificateError, Certificates
 from komeet.net.client import Client
-from komeet.net.limits import ServerLimits
+from komeet.net.forwarded import FORWARDED, X_FORWARDED_FOR, TrustedProxies
+from komeet.net.limits import ClientLimits, ServerLimits
 from komeet.net.media import PublicMedia
-from komeet.net.server import STATE_KEY, HttpProtocol, Serving
+from komeet.net.proxies import Proxies, ProxyError, from_environment
+from komeet.net.server import Entrance, Serving, Triage
+from komeet.net.stalls import StallWatch
 from komeet.net.tasks import Tasks
+from komeet.net.trust import TlsFileError, Trust
+from komeet.net.turns import Turns
+from komeet.pipeline.admission import Admission
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
@@ -40,13 +47,18 @@ _log = logging.getLogger("komeet")
 
 
 class Counting:
-    """Estimates usage in a thread: the first count loads half a second of tables."""
+    """Estimates usage in a thread: the first count loads half a second of tables.
+
+    One at a time: counts that overlap would load the tables several times at once, and each keeps some 15 MB for good.
+    """
 
     def __init__(self) -> None:
         self._counter: Final = TokenCounter()
+        self._turn: Final = asyncio.Lock()
 
     async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
-        return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
+        async with self._turn:
+            return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
 
 
 def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Provider]:
@@ -54,19 +66,76 @@ def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Prov
     return Directory(providers, load_book(data_dir), profiles.load(), SystemClock())
 
 
+def trust_of(config: Config, providers: tuple[Provider, ...]) -> Trust:
+    """Return what TLS to these providers is made with, each file read.
+
+    Raises:
+        ConfigError: one of the files cannot be used.
+    """
+    common = tls_files(config.connections.tls, "connections.tls")
+    trust = Trust(common)
+    named = [(one.origin.tls, one.name) for one in providers if one.origin.scheme == "https"]
+    if common is not None or any(files is None for files, _ in named):
+        named.insert(0, (None, "connections"))
+    for files, path in named:
+        try:
+            trust.context(files)  # now: a mistake should not wait for the first call, nor the call for this
+        except TlsFileError as error:
+            raise ConfigError(f"{path}.tls.{error}") from None
+    return trust
+
+
+def proxies_of(config: Config, environment: Mapping[str, str]) -> Proxies:
+    """Return the proxies that are used; raises ConfigError where a variable names one that cannot be."""
+    if config.connections.proxies == "none":
+        return Proxies()
+    try:
+        return from_environment(environment)
+    except ProxyError as error:
+        raise ConfigError(str(error)) from None
+
+
+class Team(Protocol):
+    """The supervisor of several processes that serve together, as one of them sees it."""
+
+    @property
+    def session(self) -> str:
+        """The name of this process in the ledger."""
+        ...
+
+    async def origin(self, model: str) -> tuple[Origin, Secret]:
+        """Return where an embedded model answers; see `pipeline.ports.Embedded`."""
+        ...
+
+    async def exposition(self) -> bytes:
+        """Return the sums of what all of them have counted, in Prometheus' text format."""
+        ...
+
+
 class Gateway:
     """One server process: everything that it holds, from start to stop."""
 
-    def __init__(self, config: Config, data_dir: Path, providers: tuple[Provider, ...]) -> None:
-        """Open the data directory, alone, and settle what a crash left open.
+    def __init__(
+        self, config: Config, data_dir: Path, providers: tuple[Provider, ...], team: Team | None = None
+    ) -> None:
+        """Open the data directory: with the others of a team, or else alone, and settle what a crash left open.
 
         Raises:
             StoreError: it cannot be used; the message says why and what to do.
-            ConfigError: the installed prices cannot be read.
+            ConfigError: the installed prices, a file of TLS or a proxy cannot be used.
         """
         self._config: Final = config
+        self._trust: Final = trust_of(config, providers)
+        self._proxies: Final = proxies_of(config, os.environ)
         self._clock: Final = SystemClock()
-        self._store: Final = Store.open(data_dir, self._clock, durability=config.ledger.durability)
+        self._certificates: Final = _certificates(config.server, self._clock)
+        self._team: Final = team
+        durability = config.ledger.durability
+        self._store: Final = (
+            Store.open(data_dir, self._clock, durability=durability)
+            if team is None
+            else Store.join(data_dir, self._clock, durability=durability, session=team.session)
+        )
         try:
             self.directory: Final = directory(data_dir, providers)
             self.directory.listing()  # so that the first who asks for it, or mistypes a name, keeps nobody waiting
@@ -74,21 +143,20 @@ class Gateway:
             self._store.close()
             raise
         self._tasks: Final = Tasks()
-        self._metrics: Final = Metrics()
+        self._stalls: Final = StallWatch(self._clock)
+        self.metrics: Final = Metrics()
         self._embedded: Final = (
             EmbeddedModels(data_dir, clock=self._clock, tasks=self._tasks, threads=config.embedded.threads)
-            if config.embedded.enabled
+            if config.embedded.enabled and team is None
             else None
         )
 
-    @property
-    def orphans(self) -> int:
-        """Attempts that the last run left open."""
-        return self._store.recovered
-
     async def start(self) -> Serving:
         """Return what the server's connections share."""
-        self._client = Client(self._clock)
+        self._client = Client(
+            self._clock, limits=_client_limits(self._config), trust=self._trust, proxies=self._proxies
+        )
+        admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
@@ -96,12 +164,13 @@ class Gateway:
             learned=Learned(),
             ledger=self._store.ledger,
             fetcher=self._client,
-            embedded=self._embedded,
+            embedded=self._team if self._team is not None and self._config.embedded.enabled else self._embedded,
             estimator=Counting(),
             formats=FORMATS,
             media=self._media(),
             tasks=self._tasks,
-            observers=(self._store.requests, self._metrics),
+            admission=admission,
+            observers=(self._store.requests, self.metrics),
             policy=Policy(
                 unpriced=self._config.ledger.unpriced,
                 budget_output_tokens=self._config.ledger.budget_output_tokens,
@@ -109,28 +178,37 @@ class Gateway:
                 pass_through=self._config.translation.pass_through,
             ),
         )
-        ledger = self._store.ledger
-        self._metrics.watch(
+        ledger, loop = self._store.ledger, asyncio.get_running_loop()
+        turns = Turns(self._clock, loop.call_soon, self._config.server.max_wait_seconds)
+        self.metrics.watch(
             {
+                "komeet_calls_running": ("Calls under way", lambda: admission.running),
+                "komeet_calls_shed": ("Calls refused because too many were under way", lambda: admission.shed),
+                "komeet_overloaded": ("Workers that refuse calls since they cannot keep up", lambda: turns.overloaded),
+                "komeet_loop_stalls": ("Times that an event loop stood still", lambda: self._stalls.count),
+                "komeet_tasks": ("Tasks of the event loops", lambda: len(asyncio.all_tasks(loop))),
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
-                "komeet_ledger_failing": ("1 while the ledger cannot be written", lambda: ledger.failing),
+                "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
                 "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
                 "komeet_request_log_dropped": ("Lines lost to the request log", lambda: self._store.requests.dropped),
             }
         )
-        application = Application(routes(ports, self._missing, self._metrics.exposition), ports)
+        cors = self._config.server.cors
+        application = Application(
+            routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None, turns
+        )
         await self._store.keys.start(self._tasks.spawn)
+        self._stalls.start()
         if self._embedded is not None and self._config.embedded.start == "at_start":
             self._embedded.start()
-        server = self._config.server
-        limits = ServerLimits(
-            body_bytes=server.max_body_bytes,
-            header_bytes=server.max_header_bytes,
-            header_seconds=server.header_seconds,
-            idle_seconds=server.idle_seconds,
-            write_seconds=server.write_seconds,
+        return Serving(
+            handle=application.handle,
+            refuse=application.refusal,
+            triage=Triage(shed=application.shed, screen=application.screen),
+            clock=self._clock,
+            limits=_limits(self._config.server),
+            entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),
         )
-        return Serving(handle=application.handle, refuse=application.refusal, clock=self._clock, limits=limits)
 
     async def stop(self, patience: float = 5.0) -> None:
         """Settle everything, close everything: each part whatever becomes of the others, and the ledger last.
@@ -142,99 +220,71 @@ class Gateway:
             ending.push_async_callback(asyncio.to_thread, self._store.close)
             ending.push_async_callback(self._client.aclose)
             ending.push_async_callback(self._tasks.drain, patience)
+            ending.callback(self._stalls.close)
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
 
     def _media(self) -> PublicMedia | None:
         wanted = self._config.media
-        return PublicMedia(self._clock, limit=wanted.max_bytes, seconds=wanted.seconds) if wanted.fetch else None
+        if not wanted.fetch:
+            return None
+        authorities = tls_files(self._config.connections.tls, "connections.tls")
+        # What a caller names is shown no certificate of ours.
+        trust = Trust(None if authorities is None else TlsFiles(ca_file=authorities.ca_file))
+        trust.context()
+        return PublicMedia(self._clock, limit=wanted.max_bytes, seconds=wanted.seconds, trust=trust)
+
+    async def _exposition(self) -> bytes:
+        # With a thousand series it takes longer than a call should have to wait.
+        return await (asyncio.to_thread(self.metrics.exposition) if self._team is None else self._team.exposition())
 
     def _missing(self) -> dict[str, str]:
         return {"ledger": "it cannot be written"} if self._store.ledger.failing else {}
 
 
-class _Server(uvicorn.Server):
-    """Says when it listens, and stops the gateway also when it is made to stop at once."""
-
-    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_ready = on_ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._on_ready()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().shutdown(sockets)
-        if self.force_exit:
-            # uvicorn would leave now, with calls under way: what they cost would never be known.
-            for task in self.server_state.tasks:
-                task.cancel()
-            await self.lifespan.shutdown()
-
-
-_Message = MutableMapping[str, Any]
-
-
-def serve(gateway: Gateway, config: Config, listener: socket.socket, on_ready: Callable[[], None]) -> None:
-    """Serve on `listener` until SIGTERM or SIGINT; return once everything is settled."""
-
-    def ready() -> None:
-        # What was made at the start stays: the collector need not look at it again.
-        gc.collect()
-        gc.freeze()
-        on_ready()
-
-    _run(_server(gateway, config, ready), listener)
-
-
-@contextmanager
-def serving(gateway: Gateway, config: Config, listener: socket.socket) -> Generator[None]:
-    """Serve on `listener` from a thread, for as long as the context lasts; everything is settled when it ends."""
-    ready = threading.Event()
-    server = _server(gateway, config, ready.set)
-    thread = threading.Thread(target=_run, args=(server, listener), name="komeet-server", daemon=True)
-    thread.start()
-    try:
-        while not ready.wait(0.05):
-            if not thread.is_alive():
-                raise RuntimeError("the server ended before it was ready")
-        yield
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def _run(server: uvicorn.Server, listener: socket.socket) -> None:
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.serve(sockets=[listener]))
-
-
-def _server(gateway: Gateway, config: Config, on_ready: Callable[[], None]) -> uvicorn.Server:
-
-    async def lifespan(
-        scope: _Message, receive: Callable[[], Awaitable[_Message]], send: Callable[[_Message], Awaitable[None]]
-    ) -> None:
-        """The part of ASGI that uvicorn needs of us: start and stop."""
-        assert scope["type"] == "lifespan"
-        await receive()
-        scope["state"][STATE_KEY] = await gateway.start()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await gateway.stop(1.0 if server.force_exit else 5.0)
-        await send({"type": "lifespan.shutdown.complete"})
-
-    settings = uvicorn.Config(
-        lifespan,
-        http=HttpProtocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=math.ceil(config.server.drain_seconds),
-        backlog=2048,
+def _client_limits(config: Config) -> ClientLimits:
+    wanted = config.connections
+    return ClientLimits(
+        connections=wanted.most,
+        waiting=wanted.waiting,
+        idle_seconds=wanted.idle_seconds,
+        age_seconds=wanted.age_seconds,
+        names_seconds=wanted.names_seconds,
+        head_bytes=wanted.max_header_bytes,
+        head_fields=wanted.max_headers,
     )
-    server = _Server(settings, on_ready)
-    return server
+
+
+def _limits(server: ServerConfig) -> ServerLimits:
+    return ServerLimits(
+        connections=server.max_connections,
+        body_bytes=server.max_body_bytes,
+        header_bytes=server.max_header_bytes,
+        header_count=server.max_headers,
+        header_seconds=server.header_seconds,
+        body_seconds=server.body_seconds,
+        body_rate=server.min_body_rate,
+        idle_seconds=server.idle_seconds,
+        write_seconds=server.write_seconds,
+        quiet_seconds=server.quiet_seconds,
+    )
+
+
+def _proxies(server: ServerConfig) -> TrustedProxies:
+    match server.client_address:
+        case "proxy_protocol":
+            return TrustedProxies(server.trusted_proxies, announce=bool(server.trusted_proxies))
+        case "forwarded":
+            return TrustedProxies(server.trusted_proxies, FORWARDED)
+        case "x_forwarded_for":
+            return TrustedProxies(server.trusted_proxies, X_FORWARDED_FOR)
+
+
+def _certificates(server: ServerConfig, clock: Clock) -> Certificates | None:
+    if server.tls is None:
+        return None
+    try:
+        return Certificates(Path(server.tls.cert_file), Path(server.tls.key_file), clock)
+    except CertificateError as error:
+        raise ConfigError(f"server.tls: {error}") from error

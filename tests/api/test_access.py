@@ -11,9 +11,10 @@ from tests.pipeline.fakes import SECRET, FakeKeys, FakeReply, World, key
 from komeet.access.keys import Key
 from komeet.access.rules import Access
 from komeet.api.application import Application
+from komeet.api.routes import Route
 from komeet.api.surfaces import routes
 from komeet.core.errors import Unavailable
-from komeet.core.http import HttpRequest
+from komeet.core.http import HttpRequest, Reply
 
 KEYS: Mapping[str, Key | None] = {
     "no key": None,
@@ -55,9 +56,13 @@ class Keys(FakeKeys):
         raise Unavailable("The store of API keys is out of reach.")
 
 
+async def exposition() -> bytes:
+    return b"metrics"
+
+
 def application(shown: Key, *, in_hand: bool = True) -> Application:
     ports = replace(World().ports, keys=Keys(shown, in_hand=in_hand))
-    return Application(routes(ports, dict, lambda: b"metrics"), ports)
+    return Application(routes(ports, dict, exposition), ports)
 
 
 def ask(
@@ -133,3 +138,14 @@ def test_this_machine_sees_the_metrics_and_nothing_else() -> None:
     evil = {b"host": b"evil.example:4000"}
     assert ask(app, "GET", "/metrics", secret=None, peer="127.0.0.1", headers=evil).status == 401
     assert ask(app, "GET", "/metrics", peer="127.0.0.1", headers=evil).status == 200
+
+
+def test_what_is_for_this_machine_alone_is_for_no_key() -> None:
+    async def handler(request: HttpRequest, reply: Reply) -> None:
+        reply.whole(200, [], b"")
+
+    route = Route(method="GET", path="/here", access=Access.MACHINE, handler=handler)
+    app = Application([route], replace(World().ports, keys=Keys(key(), in_hand=True)))
+    assert ask(app, "GET", "/here").status == 403
+    assert ask(app, "GET", "/here", secret=None, peer="127.0.0.1").status == 200
+    assert ask(app, "GET", "/here", peer="127.0.0.1", headers={b"host": b"evil.example"}).status == 403

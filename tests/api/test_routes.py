@@ -6,11 +6,13 @@ import re
 
 import pytest
 from msgspec.structs import replace
-from tests.api.test_access import application, ask, error
+from tests.api.test_access import application, ask, error, exposition
 from tests.pipeline.fakes import FakeKeys, World, key
 
 from komeet.api.application import Application
 from komeet.api.surfaces import routes
+from komeet.core.http import HttpRequest
+from komeet.pipeline.admission import Admission
 
 
 @pytest.mark.parametrize(
@@ -27,13 +29,13 @@ from komeet.api.surfaces import routes
         ("GET", "/metrics/", 404, None),
         ("GET", "//metrics", 404, None),
         ("POST", "/v1/chat/completions/", 404, None),
-        ("OPTIONS", "*", 404, None),
-        ("GET", "/v1/chat/completions", 405, b"POST"),
-        ("HEAD", "/v1/chat/completions", 405, b"POST"),
-        ("get", "/v1/models", 405, b"GET, HEAD"),
-        ("POST", "/v1/models", 405, b"GET, HEAD"),
-        ("DELETE", "/v1/models/m", 405, b"GET, HEAD, POST"),
-        ("POST", "/metrics", 405, b"GET, HEAD"),
+        ("OPTIONS", "/v1", 404, None),
+        ("GET", "/v1/chat/completions", 405, b"OPTIONS, POST"),
+        ("HEAD", "/v1/chat/completions", 405, b"OPTIONS, POST"),
+        ("get", "/v1/models", 405, b"GET, HEAD, OPTIONS"),
+        ("POST", "/v1/models", 405, b"GET, HEAD, OPTIONS"),
+        ("DELETE", "/v1/models/m", 405, b"GET, HEAD, OPTIONS, POST"),
+        ("POST", "/metrics", 405, b"GET, HEAD, OPTIONS"),
     ],
 )
 def test_what_there_is_not(method: str, path: str, status: int, allow: bytes | None) -> None:
@@ -62,7 +64,7 @@ def test_a_fault_of_ours_is_said_without_its_details(caplog: pytest.LogCaptureFi
         raise RuntimeError("secret detail")
 
     ports = World().ports
-    app = Application(routes(ports, broken, lambda: b""), ports)
+    app = Application(routes(ports, broken, exposition), ports)
     caplog.set_level(logging.CRITICAL, "komeet.api")
     reply = ask(app, "GET", "/readyz")
     assert (reply.status, error(reply)["code"]) == (500, "internal_error")
@@ -71,7 +73,7 @@ def test_a_fault_of_ours_is_said_without_its_details(caplog: pytest.LogCaptureFi
 
 def test_readiness_says_what_is_missing() -> None:
     ports = World().ports
-    app = Application(routes(ports, lambda: {"ledger": "it cannot be written"}, lambda: b""), ports)
+    app = Application(routes(ports, lambda: {"ledger": "it cannot be written"}, exposition), ports)
     reply = ask(app, "GET", "/readyz")
     assert reply.status == 503
     assert json.loads(reply.body) == {"status": "not ready", "missing": {"ledger": "it cannot be written"}}
@@ -80,7 +82,7 @@ def test_readiness_says_what_is_missing() -> None:
 
 def listed(world: World, *, keys: FakeKeys | None = None, models: tuple[str, ...] = ()) -> Application:
     ports = replace(world.ports, keys=keys or FakeKeys(key(models=models), in_hand=True))
-    return Application(routes(ports, dict, lambda: b""), ports)
+    return Application(routes(ports, dict, exposition), ports)
 
 
 def test_models_are_listed_for_those_who_may_use_them() -> None:
@@ -131,3 +133,35 @@ def test_one_model_by_any_name_that_a_call_may_use(path: str, status: int, name:
         assert json.loads(reply.body)["id"] == name
     else:
         assert error(reply)["code"] == "model_not_found"
+
+
+def test_a_call_too_many_is_answered_at_once_and_what_is_no_call_is_not() -> None:
+    ports = replace(World().ports, admission=Admission(0, 0))
+    app = Application(routes(ports, dict, exposition), ports)
+    ids: set[bytes] = set()
+    for path, name in (("/v1/chat/completions", b"x-request-id"), ("/v1/messages", b"request-id")):
+        for _ in range(2):
+            answer = app.shed(HttpRequest(method="POST", path=path, headers={}, arrived=0.0))
+            assert answer is not None
+            status, headers, body = answer
+            fields = dict(headers)
+            assert (status, fields[b"retry-after"]) == (503, b"1")
+            assert json.loads(body)["error"]["message"].startswith("As many calls are under way")
+            ids.add(fields[name])
+    assert len(ids) == 4
+    assert ports.admission.shed == 4
+    for method, path in (
+        ("GET", "/healthz"),
+        ("GET", "/metrics"),
+        ("GET", "/v1/models"),
+        ("OPTIONS", "*"),
+        ("GET", "/x"),
+    ):
+        assert app.shed(HttpRequest(method=method, path=path, headers={}, arrived=0.0)) is None
+    ports = replace(ports, admission=Admission())
+    assert (
+        Application(routes(ports, dict, exposition), ports).shed(
+            HttpRequest(method="POST", path="/v1/messages", headers={}, arrived=0.0)
+        )
+        is None
+    )

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import pty
 import re
 import shutil
 import signal
@@ -156,6 +157,38 @@ def test_an_address_that_is_not_this_machine_s(komeet: Komeet, host: str) -> Non
     assert (said.status, said.out) == (1, "")
     assert said.err.startswith(f"komeet: cannot listen on {host} port 0: ")
     assert "Unknown error" not in said.err
+
+
+def test_a_worker_that_cannot_start_says_why(komeet: Komeet, tmp_path: Path) -> None:
+    file = tmp_path / "komeet.yaml"
+    file.write_text("server: {tls: {cert_file: /nowhere/cert.pem, key_file: /nowhere/key.pem}}\n")
+    said = komeet("serve", "--port", "0", "--config", str(file))
+    assert (said.status, said.out) == (1, "")
+    assert said.err.startswith("komeet: server.tls: /nowhere/cert.pem")
+    assert len(said.err.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a terminal is closed in another way")
+def test_when_its_terminal_is_closed_it_ends_and_sighup_alone_reloads(tmp_path: Path) -> None:
+    terminal, inside = pty.openpty()
+    takes_it = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); runpy.run_module('komeet')"
+    server = subprocess.Popen(
+        [sys.executable, "-c", takes_it, "serve", "--port", "0", "--workers", "1"],
+        env={"KOMEET_DATA_DIR": str(tmp_path), "HOME": str(tmp_path)},
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
+    os.close(inside)
+    said = b""
+    while b"    -d " not in said:
+        said += os.read(terminal, 4096)
+    server.send_signal(signal.SIGHUP)
+    while b"1 worker has the new configuration" not in said:
+        said += os.read(terminal, 4096)
+    os.close(terminal)
+    assert server.wait(30) >= 0, "ended by a signal, not by itself"  # what it says last cannot be written
 
 
 def test_a_data_directory_that_another_server_has(komeet: Komeet) -> None:

@@ -108,4 +108,4 @@ def test_code_is_python(code: str) -> None:
 
 @pytest.mark.parametrize("text", examples("yaml"))
 def test_files_are_configurations(text: str) -> None:
-    assert parse(text, _GIVEN).providers
+    assert parse(text, _GIVEN) != parse("{}", _GIVEN)

@@ -16,7 +16,7 @@ from komeet.core.clock import Clock, ManualClock
 from komeet.core.errors import KomeetError
 from komeet.core.http import Deadlines, Headers, HttpRequest, Origin, Outgoing, Reply
 from komeet.net.limits import ServerLimits
-from komeet.net.server import STATE_KEY, Handler, HttpProtocol, Serving
+from komeet.net.server import STATE_KEY, Handler, HttpProtocol, Screening, Serving, Shedding, Triage
 
 T = TypeVar("T")
 
@@ -167,11 +167,14 @@ async def site(
     sweep_seconds: float = NEVER,
     log: logging.Logger | None = None,
     tls: ssl.SSLContext | None = None,
+    shed: Shedding | None = None,
+    screen: Screening | None = None,
 ) -> AsyncGenerator[Site]:
     """Serve on a port of its own, without uvicorn around it."""
     serving = Serving(
         handle=handle,
         refuse=refuse,
+        triage=Triage(shed=shed, screen=screen),
         clock=clock or ManualClock(),
         limits=limits,
         sweep_seconds=sweep_seconds,

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from tests.net.conftest import NEVER, OK, Peer, Script, Upstream, answering, run, until, upstream
 
 from komeet.core.clock import ManualClock
-from komeet.core.errors import ConnectFailed, CutMidStream, Garbled, InternalError, KomeetError, UpstreamTimedOut
+from komeet.core.errors import (  # fmt: skip
+    ConnectFailed,
+    ConnectTimedOut,
+    CutMidStream,
+    Garbled,
+    InternalError,
+    KomeetError,
+    UpstreamTimedOut,
+)
 from komeet.core.http import Answer, Fetcher, Origin
 from komeet.net.answer import HttpAnswer
 from komeet.net.client import Client
@@ -198,24 +206,6 @@ def test_a_connection_that_closed_or_spoke_while_idle_is_not_used(parting: bytes
             assert len(up.peers) == 2
 
     proceed = asyncio.Event()
-    run(main())
-
-
-def test_an_idle_connection_is_closed_in_time() -> None:
-    async def main() -> None:
-        async with pair(answering(OK)) as (made, up, clock):
-            await get(made, up)
-            pool = made._pools[up.origin]  # pyright: ignore[reportPrivateUsage]
-            await until(lambda: pass_time(made, clock, 1.0) and len(pool) == 0)
-            await until(lambda: up.gone == 1)
-            assert clock.now > 30.0
-            await get(made, up)
-            pass_time(made, clock, 0.0)
-            pass_time(made, clock, 31.0)  # closing, and not yet closed
-            assert len(pool) == 1
-            await get(made, up)
-            assert len(up.peers) == 3
-
     run(main())
 
 
@@ -714,9 +704,8 @@ def test_a_connection_is_waited_for_in_turn_and_within_the_connect_deadline() ->
             await until(lambda: order == ["/first"])
             late = asyncio.create_task(made.fetch(up.outgoing("/late", connect=0.01)))
             rest = [asyncio.create_task(made.fetch(up.outgoing(f"/{n}"))) for n in range(4)]
-            with pytest.raises(UpstreamTimedOut, match=r"No connection to 127\.0\.0\.1.* within 0\.01 s") as caught:
+            with pytest.raises(ConnectTimedOut, match=r"No connection to 127\.0\.0\.1.* within 0\.01 s"):
                 await late
-            assert caught.value.phase == "connect"
             rest[1].cancel()
             gate.set()
             await first

@@ -8,7 +8,8 @@ from tests.net.conftest import run, until
 
 from komeet.core.errors import ConnectFailed
 from komeet.core.http import Origin
-from komeet.net.dial import Address, connect_any, place
+from komeet.net.dial import connect_any, place
+from komeet.net.resolve import Address
 from komeet.net.tasks import Tasks
 
 

@@ -34,7 +34,7 @@ class Seen:
 
 
 def read(*pieces: bytes, head_only: bool = False) -> tuple[Seen, ResponseReader, BaseException | None]:
-    seen, reader = Seen(), ResponseReader("up.example", 1000)
+    seen, reader = Seen(), ResponseReader("up.example", 1000, 50)
     reader.expect(seen, head_only=head_only)
     for piece in pieces:
         if (error := reader.feed(piece)) is not None:
@@ -113,6 +113,10 @@ def test_connections_that_close(head: bytes) -> None:
         b"HTTP/2.0 200 OK\r\n\r\n",
         b"HTTP/1.1 20 OK\r\n\r\n",
         b"HTTP/1.1 999 OK\r\n\r\n",
+        b"HTTP/1.1 020 OK\r\n\r\nhello",
+        b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 103 Early\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 000 OK\r\nContent-Length: 5\r\n\r\nhello",
         b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
         b"HTTP/1.1 101 Switching\r\n\r\nx",
         b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",

@@ -15,8 +15,9 @@ from tests.net.conftest import GET, NEVER, OK, Peer, Script, Upstream, answering
 
 from komeet.core.clock import ManualClock
 from komeet.core.errors import ConnectFailed, CutMidStream
-from komeet.core.http import HttpRequest, Reply
+from komeet.core.http import HttpRequest, Reply, TlsFiles
 from komeet.net.client import Client
+from komeet.net.trust import Trust
 
 CERTIFICATES = Path(__file__).parent / "tls"
 
@@ -31,7 +32,11 @@ def server_context() -> ssl.SSLContext:
 async def pair(
     script: Script, host: str = "localhost", *, trust: bool = True
 ) -> AsyncGenerator[tuple[Client, Upstream]]:
-    made = Client(ManualClock(), extra_ca=CERTIFICATES / "ca.pem" if trust else None, sweep_seconds=NEVER)
+    made = Client(
+        ManualClock(),
+        trust=Trust(TlsFiles(ca_file=str(CERTIFICATES / "ca.pem")) if trust else None),
+        sweep_seconds=NEVER,
+    )
     async with upstream(script, tls=server_context(), host=host) as up:
         try:
             yield made, up
@@ -155,11 +160,6 @@ def test_backpressure_reaches_through_tls() -> None:
 
     done = asyncio.Event()
     run(main())
-
-
-def test_a_missing_file_of_authorities_is_noticed_at_once() -> None:
-    with pytest.raises(FileNotFoundError):
-        Client(ManualClock(), extra_ca=CERTIFICATES / "missing.pem")
 
 
 def test_the_server_behind_tls() -> None:

@@ -161,6 +161,7 @@ class FakeReply:
         self.headers: dict[bytes, bytes] = {}
         self.body = b""
         self.chunked = False
+        self.filler = b""
         self.started = False
         self.finished = False
         self.aborted = False
@@ -177,8 +178,9 @@ class FakeReply:
         self.body = body
         self.finished = True
 
-    def begin(self, status: int, headers: Headers) -> None:
+    def begin(self, status: int, headers: Headers, *, filler: bytes = b"") -> None:
         assert not self.started
+        self.filler = filler
         self._head(status, headers)
         self.chunked = True
 

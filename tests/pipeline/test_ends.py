@@ -134,8 +134,9 @@ def expected_state(world: World, place: int) -> State:
     text = b"".join(answer.given)
     counted = State.ORPHAN if world.uncounted else State.SETTLED
     if answer.headers == STREAM and b'"stream":true' in sending.outgoing.body.replace(b" ", b""):
-        if LAST_USAGE.strip() in text:
-            return State.SETTLED
+        _, reported, later = text.rpartition(LAST_USAGE.strip())
+        if reported:  # what came after it may have to be counted all the same
+            return counted if any(one in later for one in CONTENT) else State.SETTLED
         return State.VOIDED if ERROR.strip() in text and not any(one in text for one in CONTENT) else counted
     if not answer.whole or b"what?" in text:
         return State.ORPHAN

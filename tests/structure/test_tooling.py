@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-TARGETS = frozenset({"serve", "test", "test-clients", "check", "fmt", "bench", "docs", "help"})
+TARGETS = frozenset(
+    {"serve", "test", "test-long", "test-clients", "soak", "fuzz", "check", "fmt", "bench", "docs", "help"}
+)
 SHELL = ("sh", "bash", "dirname", "sed", "mkdir", "mktemp", "rm", "mv", "grep", "chmod", "cat")
 
 
@@ -144,6 +146,12 @@ def test_make_test_checks_everything_before_it_tests(root: Path) -> None:
     ]
     found = [next(index for index, step in enumerate(steps) if part in step) for part in order]
     assert found == sorted(found)
+
+
+def test_make_test_long_runs_what_ci_leaves_out(root: Path) -> None:
+    assert _make(root, "-n", "test-long").splitlines()[-1].endswith("pytest -m long -rP ")
+    settings = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert settings["addopts"].endswith("-m 'not long'")
 
 
 def test_make_serve_installs_what_the_lock_says_and_passes_arguments_on(root: Path) -> None:

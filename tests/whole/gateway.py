@@ -124,7 +124,7 @@ class Gateway:
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
+            found = re.search(r"https?://127\.0\.0\.1:(\d+)", line)
             if found:
                 self.port = int(found[1])
                 break

@@ -39,6 +39,12 @@ BODIES: dict[str, tuple[bytes, int, str | None]] = {
     "duplicate model": (_with()[:-1] + b', "model": "gpt-4o"}', 400, "model"),
     "duplicate model, escaped": (_with()[:-1] + b', "\\u006dodel": "gpt-4o"}', 400, "model"),
     "deep nesting": (_with(metadata=0).replace(b'"metadata": 0', b'"metadata": ' + b"[" * 200 + b"]" * 200), 400, None),
+    "a limit of 5000 digits": (_with().replace(b"{", b'{"max_tokens": ' + b"1" * 5000 + b", ", 1), 400, "max_tokens"),
+    "a temperature of 5000 digits": (
+        _with().replace(b"{", b'{"temperature": ' + b"1" * 5000 + b", ", 1),
+        400,
+        "temperature",
+    ),
     "very deep nesting": (b"[" * 200_000, 400, None),
     "no model": (_without("model"), 400, "model"),
     "model null": (_with(model=None), 400, "model"),

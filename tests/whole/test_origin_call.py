@@ -101,7 +101,11 @@ def test_a_provider_that_does_not_take_stream_options_is_asked_once(upstream: Up
         return stream(delta("Hel"), delta("lo."), delta(finish="stop"), DONE)
 
     upstream.answer = picky
-    config = {"providers": [{"name": "mine", "base_url": upstream.url, "api_key": "k", "models": ["m"]}]}
+    # Each worker learns it for itself.
+    config = {
+        "providers": [{"name": "mine", "base_url": upstream.url, "api_key": "k", "models": ["m"]}],
+        "server": {"workers": 1},
+    }
     with Gateway(tmp_path, config) as gateway:
         for _ in range(2):
             answer = gateway.chat(model="m", stream=True)

@@ -16,6 +16,8 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     """Anybody who reaches the port: it tells nothing and spends nothing."""
+    MACHINE = "machine"
+    """This machine: it tells how Komeet stands, no secret, and changes nothing."""
     OPERATOR = "operator"
     """This machine, or any valid key."""
     KEY = "key"

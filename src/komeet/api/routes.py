@@ -51,13 +51,30 @@ class Table:
         for route in matching:
             if route.method == method:
                 return route
-        methods = {route.method for route in self.routes if not route.rest and route.path == path}
-        methods |= {route.method for route in matching}
-        allowed = sorted(methods | {"HEAD"} if "GET" in methods else methods)
-        if not allowed:
+        allowed = methods_of(self.at(request))
+        raise MethodNotAllowed(f"{path[:200]} takes {allowed}, not {request.method}.", allow=allowed)
+
+    def at(self, request: HttpRequest) -> list[Route]:
+        """Return every route at a path, whatever its method; `*` means all there are.
+
+        Raises:
+            UnknownPath: there is none.
+        """
+        path = request.path
+        found = [
+            route
+            for route in self.routes
+            if (path.startswith(route.path) and len(path) > len(route.path) if route.rest else path == route.path)
+            or (path == "*" and request.method == "OPTIONS")
+        ]
+        if not found:
             raise UnknownPath(
                 f"Unknown request URL: {request.method} {path[:200]}. The API starts at /v1; see the docs."
             )
-        raise MethodNotAllowed(
-            f"{path[:200]} takes {', '.join(allowed)}, not {request.method}.", allow=", ".join(allowed)
-        )
+        return found
+
+
+def methods_of(routes: Sequence[Route]) -> str:
+    """Name the methods of routes, as `allow` does; HEAD goes with GET, OPTIONS with all."""
+    methods = {route.method for route in routes} | {"OPTIONS"}
+    return ", ".join(sorted(methods | {"HEAD"} if "GET" in methods else methods))

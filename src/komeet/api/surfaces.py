@@ -1,6 +1,6 @@
 """Every public route of Komeet, in one list."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from komeet.access.rules import Access
 from komeet.api import chat, completions, embeddings, gemini, messages, models, moderations, responses
@@ -10,7 +10,7 @@ from komeet.pipeline.ports import Ports
 
 
 def routes(
-    ports: Ports, readiness: Callable[[], Mapping[str, str]], exposition: Callable[[], bytes]
+    ports: Ports, readiness: Callable[[], Mapping[str, str]], exposition: Callable[[], Awaitable[bytes]]
 ) -> tuple[Route, ...]:
     """Return the routes; `readiness` says what is missing, `exposition` writes the metrics."""
     catalog = models.Models(ports)

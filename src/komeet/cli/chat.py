@@ -9,11 +9,13 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from komeet.cli.chat_key import ChatKey, chat_key
-from komeet.cli.client import End, Piece, Refused, base_url, is_up, models, stream
+from komeet.cli.client import End, Piece, Refused, Seen, look, models, stream
 from komeet.cli.options import ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail, money, printable
+from komeet.cli.place import Place, place_of
 from komeet.cli.setup import Setup, read
 from komeet.config.load import ConfigError
 from komeet.store.database import DataFiles, Store
@@ -62,14 +64,14 @@ def chat(
         call["max_tokens"] = max_tokens
     try:
         with ExitStack() as stack:
-            url = stack.enter_context(_url(setup, setup.config.server.port if port is None else port))
+            place = stack.enter_context(_place(setup, port))
             files = stack.enter_context(closing(Store.open_for_cli(setup.data_dir)))
             key = _key(files, setup)
             try:
-                call["model"] = model or _first(models(url, key.secret.reveal()))
-                _converse(files, url, key, call)
+                call["model"] = model or _first(models(place, key.secret.reveal()))
+                _converse(files, place, key, call)
             except Refused as error:
-                fail(_explain(error, key, url))
+                fail(_explain(error, key, place.url))
     except StoreError as error:
         fail(str(error))
 
@@ -99,28 +101,34 @@ def _explain(error: Refused, key: ChatKey, url: str) -> str:
 
 
 @contextmanager
-def _url(setup: Setup, port: int) -> Generator[str]:
-    """The address of the running Komeet, or of one that runs within the context."""
-    url = base_url(setup.config.server.host, port)
-    if is_up(url):
-        yield url
+def _place(setup: Setup, port: int | None) -> Generator[Place]:
+    """Where the running Komeet is, or one that runs within the context."""
+    place = place_of(setup.config.server, port)
+    seen = look(place)
+    if seen is Seen.KOMEET:
+        yield place
         return
+    if seen is Seen.UNTRUSTED:
+        fail(f"{place.url} shows another certificate than that of `server.tls.cert_file`; no key is sent there")
     from komeet import app  # noqa: PLC0415 - most commands need none of it
+    from komeet.serving.server import serving  # noqa: PLC0415 - the same
 
+    # For this answer alone: in the clear on this machine, and without a proxy before it.
+    config = replace(setup.config, server=replace(setup.config.server, tls=None, trusted_proxies=()))
     try:
-        gateway = app.Gateway(setup.config, setup.data_dir, setup.found.providers)
+        gateway = app.Gateway(config, setup.data_dir, setup.found.providers)
     except (StoreError, ConfigError) as error:
-        fail(f"no Komeet answers at {url} (--port says where), and none can be run for this answer: {error}")
-    with socket.create_server(("127.0.0.1", 0)) as listener, app.serving(gateway, setup.config, listener):
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        fail(f"no Komeet answers at {place.url} (--port says where), and none can be run for this answer: {error}")
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(gateway, config.server.drain_seconds, listener):
+        yield Place(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
 
 
-def _converse(files: DataFiles, url: str, key: ChatKey, call: dict[str, Any]) -> None:
+def _converse(files: DataFiles, place: Place, key: ChatKey, call: dict[str, Any]) -> None:
     started = time.perf_counter()
     first: float | None = None
     end: End | None = None
     try:
-        for piece in _awaited(stream(url, key.secret.reveal(), call), str(call["model"])):
+        for piece in _awaited(stream(place, key.secret.reveal(), call), str(call["model"])):
             match piece:
                 case Piece(text):
                     first = first or time.perf_counter() - started

@@ -1,11 +1,15 @@
 """Calls Komeet over HTTP, as any other client would: for `komeet chat` and `komeet doctor`."""
 
 import json
+import ssl
 from collections.abc import Iterator
-from typing import Any, cast
+from enum import StrEnum
+from typing import Any, TypedDict, cast
 
 import httpx2
 from msgspec import Struct
+
+from komeet.cli.place import Place
 
 
 class Refused(Exception):
@@ -34,34 +38,48 @@ class End(Struct, frozen=True, kw_only=True):
     """Why it ended: `stop`, `length`, …; empty: it did not say."""
 
 
-def base_url(host: str, port: int) -> str:
-    """Return where a Komeet that listens on `host` is reached from this machine."""
-    if host in {"0.0.0.0", "::", ""}:  # noqa: S104 - compared
-        host = "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+class Seen(StrEnum):
+    """Who answers at a place."""
+
+    KOMEET = "komeet"
+    NOBODY = "nobody"
+    OTHER = "other"
+    """Another program, or a Komeet that speaks TLS where none is expected, or none where it is."""
+    UNTRUSTED = "untrusted"
+    """Somebody whose certificate is another."""
 
 
-def is_up(url: str) -> bool:
-    """Whether a Komeet answers at `url`, rather than nothing or something else."""
+def look(place: Place) -> Seen:
+    """Ask who is there; no key is sent."""
     try:
-        state = httpx2.get(f"{url}/readyz", timeout=2, trust_env=False).json()
+        state = httpx2.get(f"{place.url}/readyz", timeout=2, **_way(place)).json()
+    except httpx2.ConnectError as error:
+        causes = list(_causes(error))
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+            return Seen.UNTRUSTED
+        return Seen.OTHER if any(isinstance(cause, ssl.SSLError) for cause in causes) else Seen.NOBODY
     except (httpx2.HTTPError, ValueError):
-        return False
-    return isinstance(state, dict) and "missing" in state
+        return Seen.OTHER
+    return Seen.KOMEET if isinstance(state, dict) and "missing" in state else Seen.OTHER
 
 
-def models(url: str, key: str) -> list[str]:
+def is_up(place: Place) -> bool:
+    """Whether a Komeet answers there, rather than nothing or something else."""
+    return look(place) is Seen.KOMEET
+
+
+def models(place: Place, key: str) -> list[str]:
     """Return the models that the key may ask for; raises Refused."""
     try:
-        answer = httpx2.get(f"{url}/v1/models", timeout=30, trust_env=False, headers=_headers(key))
+        answer = httpx2.get(f"{place.url}/v1/models", timeout=30, headers=_headers(key), **_way(place))
     except httpx2.HTTPError as error:
-        raise Refused(f"{url}: {error}") from None
+        raise Refused(f"{place.url}: {error}") from None
     if answer.status_code != 200:
         raise Refused(_message(answer.content), answer.status_code)
     return [str(model["id"]) for model in answer.json()["data"]]
 
 
-def stream(url: str, key: str, call: dict[str, Any]) -> Iterator[Piece | End]:
+def stream(place: Place, key: str, call: dict[str, Any]) -> Iterator[Piece | End]:
     """Make one streamed call.
 
     Raises:
@@ -70,14 +88,31 @@ def stream(url: str, key: str, call: dict[str, Any]) -> Iterator[Piece | End]:
     body = call | {"stream": True, "stream_options": {"include_usage": True}}
     try:
         with (
-            httpx2.Client(timeout=httpx2.Timeout(600, connect=5), trust_env=False) as client,
-            client.stream("POST", f"{url}/v1/chat/completions", json=body, headers=_headers(key)) as response,
+            httpx2.Client(timeout=httpx2.Timeout(600, connect=5), **_way(place)) as client,
+            client.stream("POST", f"{place.url}/v1/chat/completions", json=body, headers=_headers(key)) as response,
         ):
             if response.status_code != 200:
                 raise Refused(_message(response.read()), response.status_code)
             yield from _events(response)
     except httpx2.HTTPError as error:
-        raise Refused(f"{url}: {error}") from None
+        raise Refused(f"{place.url}: {error}") from None
+
+
+class _Way(TypedDict):
+    verify: ssl.SSLContext | bool
+    trust_env: bool
+
+
+def _way(place: Place) -> _Way:
+    """Say how it is reached: never through a proxy, and by its certificate."""
+    return {"verify": True if place.trust is None else place.trust, "trust_env": False}
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def _headers(key: str) -> dict[str, str]:

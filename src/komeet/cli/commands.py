@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-COMMANDS = ("serve", "chat", "key", "models", "usage", "doctor", "config", "model")
+COMMANDS = ("serve", "chat", "key", "models", "usage", "doctor", "config", "model", "backup", "restore", "health")
 """In the order in which help lists them; `komeet.cli.NAME` has the `program` of each."""
 
 

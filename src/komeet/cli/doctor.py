@@ -2,17 +2,19 @@
 
 import platform
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
 from msgspec import Struct
 
 from komeet import __version__
 from komeet.catalog.book import book_version
-from komeet.cli.client import base_url, is_up
+from komeet.cli.client import Seen, look
 from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, print_json, wrap
+from komeet.cli.place import place_of
 from komeet.cli.setup import Setup, existing_files, models_of, read
+from komeet.config.load import ConfigError
 from komeet.core.clock import SystemClock
 from komeet.core.errors import ModelNotFound
 from komeet.core.hosts import is_this_machine
@@ -50,7 +52,15 @@ program = new_program()
 
 
 @program.command()
-def doctor(config: ConfigFile = None, port: Port = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def doctor(
+    config: ConfigFile = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Also connect to each provider, as the server would; nothing is sent.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what is configured, what is missing, and what would answer.
 
     Asks no provider, so it costs nothing. Ends with status 1 where something has to be put right.
@@ -64,6 +74,7 @@ def doctor(config: ConfigFile = None, port: Port = None, data_dir: DataDir = Non
         *_keys(setup),
         *_embedded(setup),
         *_providers(setup, known.listing()),
+        *_ways(setup, connect=connect),
         *_answers(known),
     ]
     if as_json:
@@ -99,11 +110,21 @@ def _general(setup: Setup, port: int | None) -> Iterator[Finding]:
     file = "no file: providers come from the environment" if setup.config_file is None else str(setup.config_file)
     yield Finding("config", "ok", file)
     yield Finding("data", "ok", str(setup.data_dir))
-    url = base_url(setup.config.server.host, setup.config.server.port if port is None else port)
-    if is_up(url):
-        yield Finding("server", "ok", f"answers on {url}/v1")
-    else:
-        yield Finding("server", "note", f"none answers on {url}: `komeet serve` starts it")
+    yield _server(setup, port)
+
+
+def _server(setup: Setup, port: int | None) -> Finding:
+    place = place_of(setup.config.server, port)
+    match look(place):
+        case Seen.KOMEET:
+            return Finding("server", "ok", f"answers on {place.url}/v1")
+        case Seen.NOBODY:
+            return Finding("server", "note", f"none answers on {place.url}: `komeet serve` starts it")
+        case Seen.OTHER:
+            return Finding("server", "note", f"what answers on {place.url} is no Komeet with this configuration")
+        case Seen.UNTRUSTED:
+            why = "shows another certificate than that of `server.tls.cert_file`, or one that has expired"
+            return Finding("server", "problem", f"{place.url} {why}")
 
 
 def _keys(setup: Setup) -> Iterator[Finding]:
@@ -147,6 +168,27 @@ def _providers(setup: Setup, listed: Sequence[Listed]) -> Iterator[Finding]:
             yield Finding("providers", "note", f"{text}; what is sent there goes in the clear")
         else:
             yield Finding("providers", "ok", text)
+
+
+def _ways(setup: Setup, *, connect: bool) -> Iterator[Finding]:
+    """Say what stands between here and the providers, and with `connect` whether they are reached."""
+    from komeet.cli import outward  # noqa: PLC0415 - most commands need none of it
+
+    try:
+        ways = outward.ways(setup)
+    except ConfigError as error:
+        yield Finding("ways", "problem", str(error))
+        return
+    providers = [provider for provider in setup.found.providers if not provider.embedded]
+    beyond = {provider.name: outward.proxy_of(provider, ways) for provider in providers}
+    for proxy in dict.fromkeys(found for found in beyond.values() if found is not None):
+        names = ", ".join(name for name, found in beyond.items() if found == proxy)
+        yield Finding("ways", "ok", f"through the proxy {proxy}: {names}")
+    if not connect:
+        return
+    for provider, problem in zip(providers, outward.connect(providers, ways), strict=True):
+        text = f"{provider.name}: {problem or 'connected'}"
+        yield Finding("reached", "ok" if problem is None else "problem", text)
 
 
 def _address(origin: Origin, prefix: str) -> str:

@@ -23,6 +23,11 @@ def fail(message: str) -> NoReturn:
     raise typer.Exit(1)
 
 
+def warn(message: str) -> None:
+    """Say on standard error what is not as it could be; the command goes on."""
+    console(stderr=True).print(f"[yellow]komeet:[/yellow] {escape(message)}")
+
+
 def printable(text: str, keep: str = "\n") -> str:
     """Keep text from driving the terminal: what cannot be printed becomes �, but for what `keep` holds."""
     return "".join(sign if sign.isprintable() or sign in keep else "�" for sign in text)

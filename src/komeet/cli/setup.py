@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from komeet.cli.output import fail
-from komeet.config.load import ConfigError, default_data_dir, load, parse
+from komeet.config.load import ConfigError, default_data_dir, parse, parse_file, text_of
 from komeet.config.providers import Found, find
 from komeet.config.schema import Config
 from komeet.providers.provider import Provider
@@ -21,28 +21,40 @@ class Setup(Struct, frozen=True, kw_only=True):
 
     config: Config
     config_file: Path | None
+    config_text: str
+    """What is in the file; "" where there is none."""
     data_dir: Path
     found: Found
 
 
 def read(config_file: Path | None, data_dir: Path | None) -> Setup:
     """Read the configuration; a mistake ends the command with its path."""
-    config = _config(config_file)
+    text = _text(config_file)
+    config = _parsed(config_file, text)
     try:
         found = find(config, os.environ)
     except ConfigError as error:
         fail(str(error) if config_file is None else f"{config_file}: {error}")
-    return Setup(config=config, config_file=config_file, data_dir=_place(config, data_dir), found=found)
+    return Setup(
+        config=config, config_file=config_file, config_text=text, data_dir=_place(config, data_dir), found=found
+    )
 
 
 def where(config_file: Path | None, data_dir: Path | None) -> Path:
     """Return the data directory, without asking which providers there are."""
-    return _place(_config(config_file), data_dir)
+    return _place(_parsed(config_file, _text(config_file)), data_dir)
 
 
-def _config(file: Path | None) -> Config:
+def _text(file: Path | None) -> str:
     try:
-        return parse("", {}) if file is None else load(file, os.environ)
+        return "" if file is None else text_of(file)
+    except ConfigError as error:
+        fail(str(error))
+
+
+def _parsed(file: Path | None, text: str) -> Config:
+    try:
+        return parse("", {}) if file is None else parse_file(file, text, os.environ)
     except ConfigError as error:
         fail(str(error))
 

@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 from collections.abc import Hashable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,12 +31,25 @@ def load(path: Path, environment: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: it cannot be read, is not YAML, or says something that Komeet does not understand.
     """
+    return parse_file(path, text_of(path), environment)
+
+
+def text_of(path: Path) -> str:
+    """Return what is in the file at `path`; raises ConfigError where it cannot be read."""
     try:
-        text = path.read_text("utf-8")
+        return path.read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not UTF-8 text") from None
+
+
+def parse_file(path: Path, text: str, environment: Mapping[str, str]) -> Config:
+    """Return the configuration that `text`, from the file at `path`, describes.
+
+    Raises:
+        ConfigError: with the file and the path of the first mistake.
+    """
     try:
         return parse(text, environment)
     except ConfigError as error:
@@ -143,6 +157,15 @@ def _known_fields() -> list[str]:
 
 def _check(config: Config) -> None:
     """What types cannot say."""
+    for index, network in enumerate(config.server.trusted_proxies):
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"server.trusted_proxies[{index}]: {error}") from None
+    if config.console.enabled and not is_this_machine(config.console.host):
+        raise ConfigError(
+            "console.host: the console has no sign-in yet, so it is for this machine alone: 127.0.0.1, ::1 or localhost"
+        )
     seen: dict[str, int] = {}
     for index, provider in enumerate(config.providers or ()):
         path = f"providers[{index}]"

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from komeet.config.load import ConfigError
 from komeet.config.schema import Aws, Config
 from komeet.config.schema import Provider as Wanted
+from komeet.config.tls import tls_files
 from komeet.core.hosts import is_this_machine
 from komeet.core.http import Deadlines
 from komeet.core.secrets import Secret
@@ -107,8 +108,12 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
             row, base_url=base_url, credential=credential, deadlines=deadlines, region=region, signer=signer
         )
     headers = make(name=made.name, base_url="https://localhost", headers=wanted.headers).headers
+    tls = tls_files(wanted.tls, ".tls")
+    if tls is not None and made.origin.scheme == "http":
+        raise ConfigError(".tls: its address is http, where there is no TLS")
     return replace(
         made,
+        origin=replace(made.origin, tls=tls),
         headers=(*made.headers, *headers),
         models=made.models if wanted.models is None else wanted.models,
         stream_usage=wanted.stream_usage or made.stream_usage,

@@ -11,19 +11,107 @@ Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Name = Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9_.-]{0,63}$")]
 
 
+class Tls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The certificate of the port: PEM files, read again when they change."""
+
+    cert_file: Annotated[str, Meta(description="The certificate, and behind it those that lead to its authority.")]
+    key_file: Annotated[str, Meta(description="Its key, without a password.")]
+
+
+class Cors(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Web pages whose scripts may call the API from a browser."""
+
+    origins: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(\*|[a-z][a-z0-9+.-]*://[^/\s,]+)$")], ...],
+        Meta(description="Where such pages come from: `https://app.example.com`, or `*` for any."),
+    ] = ()
+
+
 class Server(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Where Komeet listens, and what a caller may ask of it."""
 
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")] = 4000
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=256)] | None,
+        Meta(description="Processes that answer calls; default: as many as there are cores, at most 4."),
+    ] = None
     max_body_bytes: Annotated[int, Meta(ge=1024, description="Largest request body; above it: 413.")] = 33_554_432
     max_header_bytes: Annotated[int, Meta(ge=1024, description="Largest header section; above it: 431.")] = 32_768
+    max_headers: Annotated[int, Meta(ge=10, le=10_000, description="Most header fields; above it: 431.")] = 100
+    max_connections: Annotated[
+        int,
+        Meta(ge=1, description="Most connections of each worker, not of all; further ones get 503 with Retry-After."),
+    ] = 10_000
+    max_calls: Annotated[
+        int,
+        Meta(
+            ge=1, description="Most calls under way in each worker, not in all; further ones get 503 with Retry-After."
+        ),
+    ] = 2_000
+    max_calls_per_key: Annotated[
+        int, Meta(ge=1, description="Most calls of one key under way in each worker, not in all; further ones get 429.")
+    ] = 1_000
+    max_wait_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="How long calls may have to wait for their turn in a worker that has more to do than it can,"
+            " for a second on end; then as many get 503 with Retry-After as it takes to be quick again."
+        ),
+    ] = 0.25
     header_seconds: Annotated[
-        Seconds, Meta(description="From the first byte of a request to the end of its headers.")
+        Seconds,
+        Meta(
+            description="From the first byte of a request to the end of its headers; also to the first byte of a"
+            " connection, and for its TLS handshake."
+        ),
     ] = 10.0
+    body_seconds: Annotated[
+        Seconds, Meta(description="For a request body; what has arrived adds time at `min_body_rate`.")
+    ] = 10.0
+    min_body_rate: Annotated[
+        int, Meta(ge=1, description="Bytes per second that a body must keep up once `body_seconds` are over; else 408.")
+    ] = 16_384
     idle_seconds: Annotated[Seconds, Meta(description="How long a connection may be kept without a request.")] = 75.0
     write_seconds: Annotated[Seconds, Meta(description="How long a caller may take nothing of an answer.")] = 60.0
+    quiet_seconds: Annotated[
+        Seconds,
+        Meta(
+            description="How long a stream of events may be silent before a comment is sent, so that nobody on the way"
+            " takes the connection for dead (not in Gemini's format, whose libraries do not take comments)."
+        ),
+    ] = 15.0
     drain_seconds: Annotated[Seconds, Meta(description="How long running calls may go on after SIGTERM.")] = 30.0
+    reload_seconds: Annotated[
+        Seconds, Meta(description="How long running calls may go on in a worker that a reload has replaced.")
+    ] = 3600.0
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(description="Addresses or networks (`10.0.0.0/8`) of proxies whose word about the caller's is taken."),
+    ] = ()
+    client_address: Annotated[
+        Literal["x_forwarded_for", "forwarded", "proxy_protocol"],
+        Meta(description="How they give it: one header field, or the PROXY protocol (1 or 2) before each connection."),
+    ] = "x_forwarded_for"
+    tls: Annotated[Tls | None, Meta(description="TLS on the port; left out: none.")] = None
+    cors: Annotated[Cors, Meta(description="Web pages whose scripts may call the API from a browser.")] = Cors()
+
+
+class Console(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The console: a process and a port of its own, for those who run Komeet. Now one page: how everything stands."""
+
+    enabled: Annotated[bool, Meta(description="Whether there is one.")] = True
+    host: Annotated[
+        str,
+        Meta(description="Address to listen on: one of this machine (`127.0.0.1`, `::1`), until it has a sign-in."),
+    ] = "127.0.0.1"
+    port: Annotated[
+        Annotated[int, Meta(ge=0, le=65_535)] | None,
+        Meta(
+            description="Port to listen on; 0 takes a free one. One that is named has to be free. Default: 4001 (a free"
+            " one where `server.port` is 0), and where another program has it, Komeet runs without a console."
+        ),
+    ] = None
 
 
 class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -33,6 +121,20 @@ class Deadlines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     first_byte: Annotated[Seconds, Meta(description="From the request sent to the first byte of the answer.")] = 600.0
     idle: Annotated[Seconds, Meta(description="Between two pieces of an answer.")] = 300.0
     total: Annotated[Seconds, Meta(description="The whole call.")] = 3600.0
+
+
+class ProviderTls(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files in PEM for TLS to providers, whose certificates are always verified. Read when Komeet starts."""
+
+    ca_file: Annotated[
+        str | None, Meta(description="Certificate authorities that are trusted besides the system's.")
+    ] = None
+    cert_file: Annotated[
+        str | None, Meta(description="A certificate to show to who asks for one, with what it was signed with.")
+    ] = None
+    key_file: Annotated[
+        str | None, Meta(description="Its key, without a passphrase. Default: it is in `cert_file`.")
+    ] = None
 
 
 class Aws(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +200,40 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="What becomes of calls that lose something on the way to it; default: `translation.losses`."),
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Headers added to every call.")] = {}
+    tls: Annotated[
+        ProviderTls, Meta(description="Authorities and a certificate for it alone, before those of `connections.tls`.")
+    ] = ProviderTls()
     deadlines: Annotated[Deadlines, Meta(description="How long each phase of a call may take.")] = Deadlines()
+
+
+class Connections(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Connections to providers: how many, for how long, and by which way."""
+
+    most: Annotated[
+        int, Meta(ge=1, le=65_535, description="Open connections to one address; above it, calls wait for one.")
+    ] = 1024
+    waiting: Annotated[
+        int, Meta(ge=0, description="Calls that may wait for one, within their `connect` deadline; above it: 502.")
+    ] = 4096
+    idle_seconds: Annotated[
+        Seconds, Meta(description="How long one is kept without a call, unless the provider announces less.")
+    ] = 30.0
+    age_seconds: Annotated[
+        Seconds, Meta(description="After how long one takes no further call, so that a name may move.")
+    ] = 600.0
+    names_seconds: Annotated[
+        float,
+        Meta(ge=0, le=86_400, description="How long the addresses of a name are used before it is looked up again."),
+    ] = 30.0
+    max_header_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest header section of an answer; the same for chunk extensions, trailers.")
+    ] = 65_536
+    max_headers: Annotated[int, Meta(ge=1, description="Most headers of an answer, by name.")] = 256
+    proxies: Annotated[
+        Literal["environment", "none"],
+        Meta(description="Proxies of `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` but for `NO_PROXY`; or none of them."),
+    ] = "environment"
+    tls: Annotated[ProviderTls, Meta(description="Authorities and a certificate for every provider.")] = ProviderTls()
 
 
 class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -175,6 +310,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file. Every part may be left out."""
 
     server: Annotated[Server, Meta(description="Where Komeet listens, and what a caller may ask of it.")] = Server()
+    console: Annotated[Console, Meta(description="The console: how everything stands, for who runs Komeet.")] = (
+        Console()
+    )
     data_dir: Annotated[
         str | None, Meta(description="Where keys, ledger and logs are kept; default: `~/.local/share/komeet`.")
     ] = None
@@ -182,6 +320,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Provider, ...] | None,
         Meta(description="Providers; left out: those whose environment variables are set."),
     ] = None
+    connections: Annotated[
+        Connections, Meta(description="Connections to providers: how many, for how long, and by which way.")
+    ] = Connections()
     embedded: Annotated[Embedded, Meta(description="The embedded model.")] = Embedded()
     ledger: Annotated[Ledger, Meta(description="How spending is kept.")] = Ledger()
     translation: Annotated[

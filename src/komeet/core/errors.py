@@ -12,21 +12,25 @@
     │   ├── MethodNotAllowed 405
     │   ├── RequestTimeout   408    the request did not arrive in time
     │   ├── BodyTooLarge     413
+    │   ├── UnsupportedCoding 415   a compressed body
+    │   ├── ExpectationFailed 417
     │   ├── HeadersTooLarge  431
     │   ├── LimitExceeded    429
     │   ├── NotSupported     501    HTTP that this server does not speak: a transfer coding, a method
     │   └── VersionNotSupported 505 an HTTP version other than 1.0 and 1.1
     ├── UpstreamError               the provider is at fault
     │   ├── ConnectFailed    502    nothing was sent: the only one that is always safe to try again
+    │   │   └── ConnectTimedOut 504 … within the deadline for it
     │   ├── UpstreamRefused  502    the provider answered with an error status before any content
     │   │   ├── UpstreamAuth 502    … about our operator's credential: never the caller's fault
     │   │   ├── UpstreamLimited 429 … rate limit
     │   │   └── UpstreamBusy 503    … overloaded, or not ready yet
-    │   ├── UpstreamTimedOut 504    `phase`: connect, first byte, idle, total
+    │   ├── UpstreamTimedOut 504    `phase`: first byte, idle, total
     │   ├── Garbled          502    not what the format says
     │   └── CutMidStream     502    the answer broke off after its first byte
     └── GatewayError                we are at fault
         ├── InternalError    500
+        ├── Overloaded       503    as much is under way as may be: refused early, with Retry-After
         └── Unavailable      503    a store that money or identity needs is out of reach: fail closed
 
 Messages are for callers: what happened, where, and what to do. `detail` is for the log only.
@@ -167,6 +171,20 @@ class BodyTooLarge(ClientError):
     code = "body_too_large"
 
 
+class UnsupportedCoding(ClientError):
+    """The body is compressed."""
+
+    status = 415
+    code = "unsupported_content_encoding"
+
+
+class ExpectationFailed(ClientError):
+    """The `expect` field asks for something other than `100-continue`."""
+
+    status = 417
+    code = "expectation_failed"
+
+
 class HeadersTooLarge(ClientError):
     """The header section is above the limit."""
 
@@ -210,6 +228,13 @@ class ConnectFailed(UpstreamError):
     retryable = True
 
 
+class ConnectTimedOut(ConnectFailed):
+    """No connection within the deadline for it: nothing was sent."""
+
+    status = 504
+    code = "upstream_timeout"
+
+
 class UpstreamRefused(UpstreamError):
     """The provider answered with an error status, before any content."""
 
@@ -242,7 +267,7 @@ class UpstreamBusy(UpstreamRefused):
 
 
 class UpstreamTimedOut(UpstreamError):
-    """A deadline passed; `phase` says which: connect, first byte, idle, total."""
+    """A deadline passed once the request was on its way; `phase` says which: first byte, idle, total."""
 
     status = 504
     code = "upstream_timeout"
@@ -274,6 +299,14 @@ class GatewayError(KomeetError):
 
 class InternalError(GatewayError):
     """The last resort: the message is constant, the detail is in the log."""
+
+
+class Overloaded(GatewayError):
+    """As much is under way as may be; nothing was sent."""
+
+    status = 503
+    code = "overloaded"
+    retryable = True
 
 
 class Unavailable(GatewayError):

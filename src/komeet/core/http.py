@@ -54,8 +54,12 @@ class Reply(Protocol):
         """Send a complete answer; `content-length` and `date` are added."""
         ...
 
-    def begin(self, status: int, headers: Headers) -> None:
-        """Send the head of an answer whose length is not known yet."""
+    def begin(self, status: int, headers: Headers, *, filler: bytes = b"") -> None:
+        """Send the head of an answer whose length is not known yet.
+
+        `filler` is sent between two writes when nothing was for a while, so that nobody on the way takes the connection
+        for dead; with it, each write ends where the filler may stand.
+        """
         ...
 
     def write(self, data: bytes) -> None:
@@ -75,6 +79,17 @@ class Reply(Protocol):
         ...
 
 
+class TlsFiles(Struct, frozen=True, kw_only=True):
+    """Files in PEM that a connection over TLS is made with."""
+
+    ca_file: str | None = None
+    """Authorities that are trusted besides the system's."""
+    cert_file: str | None = None
+    """The certificate that is shown to whoever asks for one."""
+    key_file: str | None = None
+    """Its key; None: it is in `cert_file`."""
+
+
 class Origin(Struct, frozen=True):
     """Where a connection goes, and what a credential is bound to."""
 
@@ -82,6 +97,8 @@ class Origin(Struct, frozen=True):
     """`http` or `https`."""
     host: str
     port: int
+    tls: TlsFiles | None = None
+    """What only this origin is trusted by, and shown: connections are not shared with the same address without it."""
 
 
 class Deadlines(Struct, frozen=True, kw_only=True):
@@ -89,7 +106,7 @@ class Deadlines(Struct, frozen=True, kw_only=True):
 
     connect: float = 10.0
     first_byte: float = 600.0
-    """From the last byte sent to the status line."""
+    """From the last byte sent to the first byte of the body."""
     idle: float = 300.0
     """Between two pieces of the answer."""
     total: float = 3600.0
@@ -161,7 +178,7 @@ class Fetcher(Protocol):
 
         Raises:
             ConnectFailed: no connection; nothing was sent.
-            UpstreamTimedOut: `phase` is connect, first byte or total.
+            UpstreamTimedOut: `phase` is first byte or total.
             CutMidStream: the connection closed before the head was complete.
             Garbled: the head is not HTTP, or above its limits.
         Cancelling closes the connection.

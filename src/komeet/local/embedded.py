@@ -6,6 +6,7 @@ from komeet.core.clock import Clock
 from komeet.core.http import Origin
 from komeet.core.secrets import Secret
 from komeet.local.supervisor import EmbeddedModel, Spawner
+from komeet.local.weights import SMOLLM2
 from komeet.local.wordllama import MODEL, EmbeddedEmbeddings
 
 
@@ -28,6 +29,11 @@ class EmbeddedModels:
             UpstreamBusy: it is being restarted (`retry_after` says when to come again), or is not installed.
         """
         return await (self.embeddings if model == MODEL else self.chat).origin()
+
+    def standing(self) -> list[tuple[str, str, int]]:
+        """Return name, state and restarts of each."""
+        both = ((SMOLLM2.model, self.chat), (MODEL, self.embeddings))
+        return [(name, model.state.value, model.restarts) for name, model in both]
 
     async def close(self) -> None:
         """End the processes, within a few seconds; calls in flight are cut. May be called twice."""

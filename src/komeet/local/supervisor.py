@@ -53,15 +53,18 @@ class State(StrEnum):
 class Backoff:
     """How long to wait between the end of a process and the start of the next, in seconds."""
 
-    __slots__ = ("_next",)
+    __slots__ = ("_first", "_longest", "_next", "_steady")
 
-    def __init__(self) -> None:
-        self._next = FIRST_PAUSE
+    def __init__(self, first: float = FIRST_PAUSE, longest: float = LONGEST_PAUSE, steady: float = STEADY) -> None:
+        """Begin with `first`, double up to `longest`, and begin again after one that ran for `steady`."""
+        self._first = self._next = first
+        self._longest = longest
+        self._steady = steady
 
     def after(self, ran: float) -> float:
         """Return the pause after a process that answered for `ran` seconds: twice the last one, or the first again."""
-        pause = FIRST_PAUSE if ran >= STEADY else self._next
-        self._next = min(2 * pause, LONGEST_PAUSE)
+        pause = self._first if ran >= self._steady else self._next
+        self._next = min(2 * pause, self._longest)
         return pause
 
 

@@ -5,22 +5,23 @@ whether it may be repeated. Bodies are handed on as they come; `accept-encoding`
 """
 
 import asyncio
-import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from komeet.core.clock import Clock
-from komeet.core.errors import ConnectFailed, InternalError, UpstreamTimedOut
+from komeet.core.errors import ConnectFailed, ConnectTimedOut, InternalError
 from komeet.core.http import Origin, Outgoing
 from komeet.net.answer import HttpAnswer
 from komeet.net.connection import Connection
-from komeet.net.dial import dial, place
+from komeet.net.dial import Dialer, place
 from komeet.net.head import field_lines
 from komeet.net.limits import ClientLimits
 from komeet.net.pool import Pool
+from komeet.net.proxies import Proxies
+from komeet.net.resolve import LookUp, Resolver
 from komeet.net.sweep import Sweeper
 from komeet.net.tasks import Tasks
+from komeet.net.trust import Trust
 
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 """Fields that this client writes, or that would change how a request is framed."""
@@ -34,41 +35,39 @@ class Client:
     """Implements `komeet.core.http.Fetcher`. One per process and event loop."""
 
     __slots__ = (
-        "_admits",
-        "_clock",
-        "_closed",
-        "_extra_ca",
-        "_limits",
-        "_open",
-        "_pools",
-        "_sweeper",
-        "_tasks",
-        "_tls",
-    )
+        "_clock", "_closed", "_dialer", "_limits", "_pools", "_sweeper", "_tasks",
+    )  # fmt: skip
 
     def __init__(
         self,
         clock: Clock,
         *,
         limits: ClientLimits | None = None,
-        extra_ca: Path | None = None,
+        trust: Trust | None = None,
+        proxies: Proxies | None = None,
         sweep_seconds: float = 0.1,
         admits: Callable[[str], bool] | None = None,
+        look_up: LookUp | None = None,
     ) -> None:
-        """Trust the system's certificate authorities, and those in the PEM file `extra_ca` if there is one.
+        """Connect directly, and trust the system's certificate authorities, unless told otherwise.
 
-        `admits` says of an address whether it may be connected to; None: every address.
+        Args:
+            clock: for deadlines.
+            limits: bounds on connections and answers.
+            trust: further authorities, and certificates of our own.
+            proxies: which origins are reached through a proxy.
+            sweep_seconds: how late a deadline may be met.
+            admits: says of an address whether it may be connected to; None: every address. Not asked of what a proxy
+                connects to: not to be combined.
+            look_up: what makes addresses out of names; None: the system.
         """
-        self._admits: Final = admits
         self._clock: Final = clock
         self._limits: Final = limits if limits is not None else ClientLimits()
-        self._extra_ca: Final = extra_ca
         self._sweeper: Final = Sweeper(clock, sweep_seconds)
         self._tasks: Final = Tasks()
+        resolver = Resolver(clock, self._tasks, self._limits.names_seconds, look_up)
+        self._dialer: Final = Dialer(resolver, trust or Trust(), proxies or Proxies(), self._tasks, admits)
         self._pools: dict[Origin, Pool] = {}
-        # Loading the authorities takes a while, and a gateway with local providers only needs none. A file that is
-        # named is read now: a mistake in it should not wait for the first call.
-        self._tls: ssl.SSLContext | None = None if extra_ca is None else _tls_context(extra_ca)
         self._closed = False
 
     async def fetch(self, outgoing: Outgoing, sent: Callable[[], None] | None = None) -> HttpAnswer:
@@ -78,7 +77,7 @@ class Client:
         pool = self._pools.get(origin)
         if pool is None:
             pool = self._pools[origin] = self._new_pool(origin)
-        head = _request_head(outgoing, pool.host_line)
+        head = _request_head(outgoing, pool.target_prefix, pool.fixed_lines)
         started = now = self._clock.monotonic()
         connection = pool.take()
         if connection is None:
@@ -101,38 +100,27 @@ class Client:
         self._closed = True
         for pool in self._pools.values():
             await pool.aclose()
+        if len(self._tasks):  # a name that is still being looked up
+            await self._tasks.drain(0.0)
 
     def _new_pool(self, origin: Origin) -> Pool:
-        return Pool(origin, self._limits.connections, lambda: self._dial(origin, place(origin)))
+        where = place(origin)
+
+        def new() -> Connection:
+            return Connection(where, self._limits, self._sweeper)
+
+        return Pool(origin, self._limits, lambda: self._dialer.dial(origin, new), self._dialer.forwards(origin))
 
     async def _acquire(self, pool: Pool, seconds: float) -> Connection:
         try:
             async with asyncio.timeout(seconds):
                 return await pool.acquire()
         except TimeoutError as error:
-            raise UpstreamTimedOut(f"No connection to {pool.place} within {seconds:g} s.", phase="connect") from error
-
-    async def _dial(self, origin: Origin, where: str) -> Connection:
-        context = None
-        if origin.scheme == "https":
-            if self._tls is None:
-                self._tls = _tls_context(self._extra_ca)
-            context = self._tls
-        return await dial(
-            origin, context, lambda: Connection(where, self._limits, self._sweeper), self._tasks, self._admits
-        )
+            raise ConnectTimedOut(f"No connection to {pool.place} within {seconds:g} s.") from error
 
 
-def _tls_context(extra_ca: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if extra_ca is not None:
-        context.load_verify_locations(extra_ca)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _request_head(outgoing: Outgoing, host_line: bytes) -> bytes:
-    """Return the request line and the header section.
+def _request_head(outgoing: Outgoing, prefix: str, fixed_lines: bytes) -> bytes:
+    """Return the request line, its target behind `prefix`, and the header section, with `fixed_lines` first.
 
     Raises:
         InternalError: something in them would change how the request is framed.
@@ -144,8 +132,8 @@ def _request_head(outgoing: Outgoing, host_line: bytes) -> bytes:
         raise InternalError(_UNSENDABLE, detail=f"request line: {method!r} {target!r}")
     return b"".join(
         (
-            f"{method} {target} HTTP/1.1\r\n".encode("ascii"),
-            host_line,
+            f"{method} {prefix}{target} HTTP/1.1\r\n".encode("ascii"),
+            fixed_lines,
             b"" if not body and method in _WITHOUT_BODY else b"content-length: %d\r\n" % len(body),
             field_lines(headers),
             b"\r\n",

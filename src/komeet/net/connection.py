@@ -1,6 +1,7 @@
 """One connection to a provider: sends a request, hands the answer over as it comes, keeps the deadlines of the call."""
 
 import asyncio
+import select
 from typing import Final, Protocol, cast
 
 from komeet.core.errors import CutMidStream, UpstreamTimedOut
@@ -30,8 +31,8 @@ class Connection(asyncio.Protocol):
     """Carries one call at a time. Adopted by its `Home` once it is open."""
 
     __slots__ = (
-        "_answer", "_deadlines", "_home", "_host", "_idle_seconds", "_limits", "_mark", "_moved", "_reader", "_started",
-        "_sweeper", "_transport", "_unsent",
+        "_aged", "_answer", "_deadlines", "_first_sweep", "_home", "_host", "_idle_seconds", "_limits", "_mark",
+        "_moved", "_reader", "_started", "_sweeper", "_transport", "_unsent",
     )  # fmt: skip
 
     def __init__(self, host: str, limits: ClientLimits, sweeper: Sweeper) -> None:
@@ -40,7 +41,7 @@ class Connection(asyncio.Protocol):
         self._sweeper: Final = sweeper
         self._home: Home | None = None
         self._transport = cast("asyncio.Transport", None)
-        self._reader = ResponseReader(host, limits.head_bytes)
+        self._reader = ResponseReader(host, limits.head_bytes, limits.head_fields)
         self._answer: HttpAnswer | None = None
         self._deadlines = cast("Deadlines", None)
         self._idle_seconds = limits.idle_seconds
@@ -49,11 +50,17 @@ class Connection(asyncio.Protocol):
         """When the phase that a deadline is on began; None while idle and not yet swept."""
         self._moved = False
         self._unsent = 0
+        self._first_sweep: float | None = None
+        self._aged = False
 
     @property
     def usable(self) -> bool:
-        """Whether a request may be sent on it."""
-        return not self._transport.is_closing()
+        """Whether a request may be sent on it; asked only while it is idle.
+
+        After a rest the provider may have closed it, and the event loop not yet have said so. A request that is sent
+        into that cannot be sent again, since it may have been handled: so the socket is asked first.
+        """
+        return not self._transport.is_closing() and (self._mark is None or not self._stirs())
 
     def adopt(self, home: Home) -> None:
         """Belong to `home`, which learns when the connection closes."""
@@ -82,6 +89,12 @@ class Connection(asyncio.Protocol):
     def discard(self) -> None:
         """Close; a call that is under way is told that it was cut."""
         self._transport.abort()
+
+    def _stirs(self) -> bool:
+        """Whether something has come, an end or bytes, that nobody asked for."""
+        poll = select.poll()
+        poll.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     # What the answer calls.
 
@@ -138,17 +151,21 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now: float, since: float) -> None:
         answer = self._answer
+        if self._first_sweep is None:
+            self._first_sweep = now
+        elif not self._aged:
+            self._aged = now - self._first_sweep > self._limits.age_seconds
         if answer is None:
             if self._mark is None:
                 self._mark = now
-            elif now - self._mark > self._idle_seconds:
+            elif self._aged or now - self._mark > self._idle_seconds:
                 self._transport.close()
         elif answer.halted:
             self._mark = now
             self._started += now - since
         elif now - self._started > self._deadlines.total:
             self._expire("total", self._deadlines.total)
-        elif answer.status:
+        elif self._reader.in_body:
             self._sweep_body(now, since)
         else:
             self._sweep_head(now)
@@ -191,7 +208,8 @@ class Connection(asyncio.Protocol):
         self._mark = None
         if answer.halted:
             transport.resume_reading()
-        if self._reader.reusable and self._home is not None and transport.get_write_buffer_size() == 0:
+        again = self._reader.reusable and not self._aged
+        if again and self._home is not None and transport.get_write_buffer_size() == 0:
             if b"keep-alive" in answer.headers:
                 self._idle_seconds = min(self._limits.idle_seconds, _announced_idle(answer.headers[b"keep-alive"]))
             self._home.release(self)

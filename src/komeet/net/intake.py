@@ -13,20 +13,26 @@ from msgspec import Struct
 from komeet.core.clock import Clock
 from komeet.core.errors import (
     BodyTooLarge,
+    ExpectationFailed,
     HeadersTooLarge,
     KomeetError,
     NotSupported,
     RequestTimeout,
+    UnsupportedCoding,
     VersionNotSupported,
     WireError,
 )
 from komeet.core.http import HttpRequest
+from komeet.net.forwarded import ClientOf
 from komeet.net.limits import ServerLimits
 
 _SINGLE = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-type", b"authorization", b"x-api-key", b"expect"}
 )
 """Fields of which two would let two readers see two different requests."""
+
+_LISTS = frozenset({b"forwarded", b"x-forwarded-for", b"connection"})
+"""Fields of which several are one list (RFC 9110, 5.3), and are read here as one."""
 
 _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+,;=:[]"
 """What a host and a port may consist of (RFC 3986, 3.2.2)."""
@@ -37,6 +43,10 @@ _OTHER_VERSION = frozenset({"Invalid HTTP version", "Pause on PRI/Upgrade"})
 """What the parser says of a version, or of HTTP/2's first bytes."""
 
 _ONLY_1X = "Only HTTP/1.1 and HTTP/1.0 are spoken here."
+
+
+_MUCH: Final = 64 * 1024
+"""Bytes of a body from which on it is worth to look at its head first."""
 
 
 class Phase(Enum):
@@ -65,12 +75,12 @@ class Intake:
     """Turns bytes, split anywhere, into `ready`: requests in order, and at most one refusal, which is the last."""
 
     __slots__ = (
-        "_arrived", "_body", "_clock", "_fields", "_headers", "_http11", "_keep_alive", "_limits", "_over", "_parser",
-        "_path", "_peer", "_query", "_repeated", "_repeats", "_since", "_size", "_target", "_unfruitful", "_upgrading",
-        "expects", "phase", "ready",
+        "_announced", "_arrived", "_body", "_client_of", "_clock", "_fields", "_headers", "_http11", "_keep_alive",
+        "_limits", "_over", "_parser", "_path", "_peer", "_query", "_repeated", "_repeats", "_since", "_size",
+        "_target", "_unfruitful", "_upgrading", "expects", "phase", "ready",
     )  # fmt: skip
 
-    def __init__(self, limits: ServerLimits, clock: Clock, peer: str) -> None:
+    def __init__(self, limits: ServerLimits, clock: Clock, peer: str, client_of: ClientOf | None = None) -> None:
         self.ready: deque[Arrival | KomeetError] = deque()
         self.phase = Phase.BETWEEN
         self.expects = False
@@ -78,10 +88,12 @@ class Intake:
         self._limits: Final = limits
         self._clock: Final = clock
         self._peer: Final = peer
+        self._client_of: Final = client_of
         self._parser: HttpRequestParser | None = HttpRequestParser(self)
         self._over = False
         self._upgrading = False
         self._size = 0
+        self._announced = False
         self._unfruitful = 0
         self._since: float | None = None
         self._arrived = 0.0
@@ -108,15 +120,19 @@ class Intake:
         try:
             parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            self._ignore_upgrade(data, upgrade.args[0])
+            offset: int = upgrade.args[0]
         except HttpParserError as error:
             self._failed(error)
+            return
         else:
             if self.phase is not Phase.BETWEEN:
                 if self._unfruitful > self._limits.header_bytes + self._size:
                     self._refuse(self._too_large())
                 elif self._since is None:
                     self._since = self._clock.monotonic()
+            return
+        # Out here: an error that is raised while another is handled has that one for its context.
+        self._ignore_upgrade(data, offset)
 
     def overdue(self, now: float) -> RequestTimeout | None:
         """Return the refusal of a request that takes too long to arrive, at `now` monotonic seconds."""
@@ -134,6 +150,19 @@ class Intake:
             f"The body arrived too slowly: {len(self._body)} bytes in {taken:.1f} s. Send at least "
             f"{limits.body_rate} bytes per second after the first {limits.body_seconds:g} s."
         )
+
+    def announced(self) -> HttpRequest | None:
+        """Return, once, the head of a request whose body is on its way and would be much to read, or waits to be sent.
+
+        None for others: to read the rest of them costs less than to look at them twice.
+        """
+        parser = self._parser
+        if self.phase is not Phase.BODY or self._announced or parser is None:
+            return None
+        self._announced = True
+        if not self.expects and int(self._headers.get(b"content-length", _MUCH)) < _MUCH:
+            return None
+        return self._request(parser, b"")
 
     def resume(self, now: float) -> None:
         """Begin the deadline of a half-read request again: the connection was not read meanwhile."""
@@ -169,7 +198,11 @@ class Intake:
             if name in _SINGLE:
                 raise WireError(f"The header field {name.decode('latin-1')} is there twice: send it once.")
             self._repeats += 1
-            self._repeated += len(name) + len(fields[name]) + 4
+            self._repeated += len(name) + 4
+            if name in _LISTS:
+                value = fields[name] + b", " + value
+            else:
+                self._repeated += len(fields[name])
         fields[name] = value.rstrip()
 
     def on_headers_complete(self) -> None:
@@ -193,8 +226,10 @@ class Intake:
         elif (length := headers.get(b"content-length")) is not None and int(length) > limits.body_bytes:
             raise self._body_too_large()
         self._split_target()
+        if b"content-encoding" in headers:
+            self._check_compression(headers[b"content-encoding"])
         if b"expect" in headers and self._http11:
-            self.expects = headers[b"expect"].lower() == b"100-continue"
+            self._check_expectation(headers[b"expect"])
         # HTTP/1.0 may ask to stay; nobody who still speaks it needs to.
         self._keep_alive = self._http11 and parser.should_keep_alive()
         if parser.should_upgrade():
@@ -203,6 +238,7 @@ class Intake:
             self._upgrading = True
         self._unfruitful = self._size
         self._since = None
+        self._announced = False
         self.phase = Phase.BODY
 
     def on_body(self, piece: bytes) -> None:
@@ -223,20 +259,23 @@ class Intake:
         if self._upgrading or parser is None:
             return
         body = self._body
-        request = HttpRequest(
-            method=parser.get_method().decode("ascii"),
-            path=self._path,
-            query=self._query,
-            headers=self._headers,
-            body=body if isinstance(body, bytes) else bytes(body),
-            arrived=self._arrived,
-            peer=self._peer,
-        )
+        request = self._request(parser, body if isinstance(body, bytes) else bytes(body))
         self.ready.append(Arrival(request, self._keep_alive, self._http11))
         self._body = b""
         self.expects = False
         self.phase = Phase.BETWEEN
         self._over = not self._keep_alive
+
+    def _request(self, parser: HttpRequestParser, body: bytes) -> HttpRequest:
+        return HttpRequest(
+            method=parser.get_method().decode("ascii"),
+            path=self._path,
+            query=self._query,
+            headers=self._headers,
+            body=body,
+            arrived=self._arrived,
+            peer=self._peer if self._client_of is None else self._client_of(self._headers),
+        )
 
     def _check_head_size(self) -> None:
         limits = self._limits
@@ -253,6 +292,15 @@ class Intake:
         if coding.lower() != b"chunked":
             raise NotSupported("The only transfer-encoding supported here is chunked.")
         self._fields = {}  # trailers come through on_header too: they end here, unread
+
+    def _check_compression(self, coding: bytes) -> None:
+        if coding.lower() not in {b"", b"identity"}:
+            raise UnsupportedCoding("Compressed bodies are not taken: send it without content-encoding.")
+
+    def _check_expectation(self, expected: bytes) -> None:
+        if expected.lower() != b"100-continue":
+            raise ExpectationFailed("The only expectation that can be met is 100-continue.")
+        self.expects = True
 
     def _split_target(self) -> None:
         target = self._target

@@ -1,13 +1,13 @@
 """Fetches images and documents from addresses that callers name: public ones only, and within bounds.
 
 A name is resolved once, every address that it has must be public, and the connection goes to one of those: what is
-checked is what is connected to. Each redirect is checked in the same way. No credential and no cookie is sent.
+checked is what is connected to. Each redirect is checked in the same way. No credential and no cookie is sent. Proxies
+are not used: what a proxy connects to could not be checked.
 """
 
 import asyncio
 import ipaddress
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
@@ -16,6 +16,7 @@ from komeet.core.clock import Clock
 from komeet.core.errors import UpstreamError, WireError
 from komeet.core.http import Deadlines, Origin, Outgoing
 from komeet.net.client import Client
+from komeet.net.trust import Trust
 
 _PORTS: Final = {"https": 443, "http": 80}
 _WEB: Final = frozenset(_PORTS.values())
@@ -50,7 +51,7 @@ class PublicMedia:
         clock: for deadlines.
         limit: most bytes of one file.
         seconds: most time for one file, redirects included.
-        extra_ca: further certificate authorities.
+        trust: further certificate authorities.
         admits: which addresses may be connected to.
         ports: which ports; None: any.
     """
@@ -61,14 +62,14 @@ class PublicMedia:
         *,
         limit: int,
         seconds: float,
-        extra_ca: Path | None = None,
+        trust: Trust | None = None,
         admits: Callable[[str], bool] = is_public,
         ports: frozenset[int] | None = _WEB,
     ) -> None:
         self._clock = clock
         self._limit = limit
         self._seconds = seconds
-        self._extra_ca = extra_ca
+        self._trust = trust or Trust()
         self._admits = admits
         self._ports = ports
 
@@ -78,7 +79,7 @@ class PublicMedia:
         Raises:
             WireError: 400, the address may not be fetched from, or does not give the file.
         """
-        client = Client(self._clock, extra_ca=self._extra_ca, admits=self._admits)
+        client = Client(self._clock, trust=self._trust, admits=self._admits)
         try:
             async with asyncio.timeout(self._seconds):
                 return await self._follow(client, url)
@@ -99,7 +100,7 @@ class PublicMedia:
             answer = await client.fetch(outgoing)
             try:
                 if answer.status in _REDIRECTS:
-                    url = urljoin(url, answer.headers.get(b"location", b"").decode("latin-1"))
+                    url = _led_on(url, answer.headers.get(b"location", b"").decode("latin-1"))
                     continue
                 if answer.status != 200:
                     raise WireError(f"{_shown(url)} answered with status {answer.status}, not with the file.")
@@ -122,6 +123,13 @@ class PublicMedia:
         if self._ports is not None and port not in self._ports:
             raise WireError(f"{_shown(url)}: files are fetched from ports 443 and 80 only.")
         return Origin(parts.scheme, parts.hostname, port), _target(parts)
+
+
+def _led_on(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise WireError(f"{_shown(url)} leads on to what is not a URL.") from None
 
 
 def _target(parts: SplitResult) -> str:

@@ -9,18 +9,34 @@ from komeet.core.errors import ConnectFailed
 from komeet.core.http import Origin
 from komeet.net.connection import Connection
 from komeet.net.dial import place
+from komeet.net.limits import ClientLimits
+from komeet.net.proxies import Proxy
 
 
 class Pool:
-    """At most `limit` connections; the one used last is used first; who waits is served in turn."""
+    """At most so many connections; the one used last is used first; who waits is served in turn."""
 
-    __slots__ = ("_closed", "_dial", "_emptied", "_idle", "_limit", "_open", "_taken", "_waiting", "host_line", "place")
+    __slots__ = (
+        "_closed", "_dial", "_emptied", "_idle", "_limits", "_open", "_taken", "_waiting", "fixed_lines", "place",
+        "target_prefix",
+    )  # fmt: skip
 
-    def __init__(self, origin: Origin, limit: int, dial: Callable[[], Awaitable[Connection]]) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        limits: ClientLimits,
+        dial: Callable[[], Awaitable[Connection]],
+        forwards: Proxy | None = None,
+    ) -> None:
+        """Open connections to `origin` with `dial`; `forwards` is the proxy that is sent its requests, if one is."""
         self.place: Final = place(origin)
         """The host, for messages."""
-        self.host_line: Final = b"host: " + self.place.encode("idna" if not self.place.isascii() else "ascii") + b"\r\n"
-        self._limit: Final = limit
+        host = self.place.encode("idna" if not self.place.isascii() else "ascii")
+        self.fixed_lines: Final = b"host: " + host + b"\r\n" + (b"" if forwards is None else forwards.lines())
+        """The header fields of every request, as lines."""
+        self.target_prefix: Final = "" if forwards is None else f"http://{host.decode('ascii')}"
+        """What precedes the target of every request."""
+        self._limits: Final = limits
         self._dial: Final = dial
         self._open: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -39,21 +55,27 @@ class Pool:
             connection = self._idle.pop()
             if connection.usable:
                 return connection
+            connection.discard()
         return None
 
     async def acquire(self) -> Connection:
         """Return a connection, opened now or waited for.
 
         Raises:
-            ConnectFailed: it could not be opened, or the client is closing.
+            ConnectFailed: it could not be opened, too many wait for one, or the client is closing.
         """
         while True:
             connection = self.take()
             if connection is not None:
                 return connection
-            if self._taken < self._limit:
+            if self._taken < self._limits.connections:
                 self._taken += 1
                 return await self._connect()
+            if len(self._waiting) >= self._limits.waiting:
+                raise ConnectFailed(
+                    f"No connection to {self.place}: all {self._limits.connections} are in use, and"
+                    f" {len(self._waiting)} calls wait for one."
+                )
             granted = await self._wait()
             if self._closed:
                 raise self._closing()
@@ -61,6 +83,7 @@ class Pool:
                 return await self._connect()
             if granted.usable:
                 return granted
+            granted.discard()
 
     def release(self, connection: Connection) -> None:
         """Take back a connection that can carry another request."""
@@ -124,6 +147,8 @@ class Pool:
                     self._leave()
                 elif granted.usable:
                     self.release(granted)
+                else:
+                    granted.discard()
             elif waiter in self._waiting:
                 self._waiting.remove(waiter)
             raise

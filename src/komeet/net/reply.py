@@ -44,8 +44,8 @@ class HttpReply:
     """Implements `komeet.core.http.Reply`. What is written after the caller has gone goes nowhere."""
 
     __slots__ = (
-        "_date", "_form", "_head_only", "_http11", "_pause", "_paused", "_resume", "_transport", "closes", "sent",
-        "started",
+        "_date", "_filler", "_form", "_head_only", "_http11", "_pause", "_paused", "_resume", "_transport", "closes",
+        "out", "sent", "started",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +53,8 @@ class HttpReply:
     ) -> None:
         self.started = False
         self.sent = 0
+        self.out = 0
+        """Bytes handed to the transport, head and framing with them."""
         self.closes = closes
         """Whether the connection ends with this reply; may be set while the reply is under way."""
         self._transport = transport
@@ -60,6 +62,7 @@ class HttpReply:
         self._head_only = head_only
         self._http11 = http11
         self._form = _Form.UNSENT
+        self._filler = b""
         self._paused = paused
         self._pause: Callable[[], None] | None = None
         self._resume: Callable[[], None] | None = None
@@ -75,6 +78,7 @@ class HttpReply:
         self.started = True
         transport = self._transport
         if not transport.is_closing():
+            self.out = len(head)
             if self._head_only or status in BODILESS:
                 transport.write(head)
             elif len(body) <= _JOIN_BELOW:
@@ -83,9 +87,10 @@ class HttpReply:
             else:
                 transport.writelines((head, body))
                 self.sent = len(body)
+            self.out += self.sent
         self._finish()
 
-    def begin(self, status: int, headers: Headers) -> None:
+    def begin(self, status: int, headers: Headers, *, filler: bytes = b"") -> None:
         assert self._form is _Form.UNSENT, "begin: the reply has begun"
         bodiless = self._head_only or status in BODILESS
         if self._http11:
@@ -102,24 +107,26 @@ class HttpReply:
         )
         self._form = _Form.NO_BODY if bodiless else form
         self.started = True
+        self._filler = b"" if bodiless else filler
         if not self._transport.is_closing():
-            self._transport.write(b"".join(lines))
+            head = b"".join(lines)
+            self.out = len(head)
+            self._transport.write(head)
 
     def write(self, data: bytes) -> None:
         if not data or self._transport.is_closing():
             return
-        form = self._form
-        if form is _Form.CHUNKED:
-            self.sent += len(data)
-            if len(data) <= _JOIN_BELOW:
-                self._transport.write(b"%x\r\n%b\r\n" % (len(data), data))
-            else:
-                self._transport.writelines((b"%x\r\n" % len(data), data, b"\r\n"))
-        elif form is _Form.TO_THE_CLOSE:
-            self.sent += len(data)
-            self._transport.write(data)
-        else:
-            assert form is _Form.NO_BODY, "write: the reply has not begun, or has ended"
+        if self._form is _Form.NO_BODY:
+            return
+        self.sent += len(data)
+        self._put(data)
+
+    def fill(self) -> bool:
+        """Send the filler, if the answer has one and is under way; return whether it was sent."""
+        if not self._filler or self._form is _Form.DONE or self._transport.is_closing():
+            return False
+        self._put(self._filler)
+        return True
 
     def end(self) -> None:
         form = self._form
@@ -153,6 +160,21 @@ class HttpReply:
         call = self._pause if paused else self._resume
         if call is not None and self._form is not _Form.DONE:
             call()
+
+    def _put(self, data: bytes) -> None:
+        size = len(data)
+        if self._form is _Form.CHUNKED:
+            if size <= _JOIN_BELOW:
+                data = b"%x\r\n%b\r\n" % (size, data)
+                self.out += len(data)
+                self._transport.write(data)
+            else:
+                self.out += size
+                self._transport.writelines((b"%x\r\n" % size, data, b"\r\n"))
+        else:
+            assert self._form is _Form.TO_THE_CLOSE, "write: the reply has not begun, or has ended"
+            self.out += size
+            self._transport.write(data)
 
     def _finish(self) -> None:
         self._form = _Form.DONE

@@ -12,6 +12,9 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from komeet.core.errors import Garbled
 from komeet.net.head import BODILESS
 
+_BODILY: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""Fields that an interim answer must not have (RFC 9110, 8.6; RFC 9112, 6.1)."""
+
 
 class Sink(Protocol):
     """Takes one answer, in pieces."""
@@ -29,15 +32,18 @@ class ResponseReader:
     """Hands each answer to the sink that expects it; what breaks it is returned by `feed`, never raised."""
 
     __slots__ = (
-        "_body_to_eof", "_head_bytes", "_head_only", "_headers", "_host", "_interim", "_keep_alive", "_parser",
-        "_reading_head", "_sink", "_surplus", "_unfruitful", "complete",
+        "_body_to_eof", "_head_bytes", "_head_fields", "_head_only", "_headers", "_host", "_interim", "_keep_alive",
+        "_parser", "_reading_head", "_sink", "_surplus", "_unfruitful", "complete", "in_body",
     )  # fmt: skip
 
-    def __init__(self, host: str, head_bytes: int) -> None:
+    def __init__(self, host: str, head_bytes: int, head_fields: int) -> None:
         self.complete = True
         """Whether the answer that was expected has come whole."""
+        self.in_body = False
+        """Whether some of its body has come."""
         self._host: Final = host
         self._head_bytes: Final = head_bytes
+        self._head_fields: Final = head_fields
         self._parser: HttpResponseParser | None = HttpResponseParser(self)
         self._sink: Sink | None = None
         self._head_only = False
@@ -57,7 +63,7 @@ class ResponseReader:
         self._reading_head = True
         self._body_to_eof = False
         self._unfruitful = 0
-        self.complete = False
+        self.complete = self.in_body = False
 
     def feed(self, data: bytes) -> BaseException | None:
         """Read `data`; return what it broke on: Garbled, or what the sink raised."""
@@ -110,6 +116,9 @@ class ResponseReader:
             return
         status = parser.get_status_code()
         if status < 200:
+            if status < 100 or not _BODILY.isdisjoint(self._headers):
+                # The parser would give it a body, before there is an answer that it could be of.
+                raise Garbled(f"{self._host} did not answer in HTTP/1.1.")
             self._interim = True
             self._headers = {}
             return
@@ -118,6 +127,12 @@ class ResponseReader:
             raise Garbled(f"{self._host} did not answer in HTTP/1.1.")
         if self._unfruitful > self._head_bytes and self._head_size() > self._head_bytes:
             raise self._too_large()
+        if len(headers) > self._head_fields:
+            raise Garbled(f"{self._host} sent more than {self._head_fields} header fields.")
+        coding = headers.get(b"content-encoding")
+        if coding is not None and status < 300 and coding.lower() != b"identity":
+            # What came with an error need not be understood; what was asked for must be.
+            raise Garbled(f"{self._host} answered in a content coding that it was not asked for.")
         if self._head_only or status in BODILESS:
             self.complete = self._head_only
         elif (coding := headers.get(b"transfer-encoding")) is not None:
@@ -130,6 +145,7 @@ class ResponseReader:
 
     def on_body(self, piece: bytes) -> None:
         self._unfruitful = 0
+        self.in_body = True
         if self._sink is not None and not self.complete:
             self._sink.piece(piece)
 

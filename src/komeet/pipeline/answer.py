@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from komeet.canonical.loss import Loss
-from komeet.core.errors import CutMidStream, KomeetError, UpstreamError
+from komeet.core.errors import CutMidStream, Garbled, KomeetError, UpstreamError
 from komeet.core.http import Answer
 from komeet.core.money import dollars
 from komeet.pipeline.bill import estimate_usage, price_usage
@@ -17,6 +17,9 @@ _LARGEST_ANSWER = 128 << 20
 JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
 _NO_CACHE = (b"cache-control", b"no-cache")
+_FILLER = b": keep-alive\n\n"
+"""A comment (WHATWG HTML, 9.2.6), sent between events while a provider is silent."""
+_BOM = b"\xef\xbb\xbf"
 _PLAIN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}", re.ASCII)
 _MOST_NAMED = 20
 KEPT_BODY = 1 << 20
@@ -53,6 +56,11 @@ def _stream_type(call: Call) -> tuple[bytes, bytes]:
     return _EVENTS if asked == EVENT_STREAM else (b"content-type", asked)
 
 
+def _filler(call: Call) -> bytes:
+    events = call.known_envelope.stream_type == EVENT_STREAM and call.format.takes_comments
+    return _FILLER if events else b""
+
+
 async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
     """Answer in one piece: a call that asked for that, or whose provider does not stream though it was asked to.
 
@@ -61,6 +69,9 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         CutMidStream, UpstreamTimedOut: it did not come whole.
     """
     envelope = call.known_envelope
+    if answer.headers.get(b"content-type", b"").lower().startswith(b"text/html"):
+        # Of whatever stands between, or at a wrong address. There may be no end to it.
+        raise Garbled(f"{attempt.candidate.provider.name} answered with a web page.")
     body = await answer.read(_LARGEST_ANSWER)
     whole = attempt.known_way.whole(body, streamed=streams(attempt))
     if isinstance(whole, KomeetError):
@@ -99,7 +110,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     reply = call.reply
     reply.on_flow(answer.pause, answer.resume)
     call.status = 200
-    reply.begin(200, [_stream_type(call), _NO_CACHE, *reply_headers(call, attempt)])
+    reply.begin(200, [_stream_type(call), _NO_CACHE, *reply_headers(call, attempt)], filler=_filler(call))
     received: list[bytes] | None = [] if call.known_key.store_bodies else None
     attempt.received = received
 
@@ -108,6 +119,8 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         if attempt.first_token_us is None and tap.first_content:
             attempt.first_token_us = elapsed_us(call, ports)
         if out:
+            if not reply.sent:
+                out = out.removeprefix(_BOM)  # it has a meaning at the start only, and a filler may stand there
             reply.write(out)
             if received is not None and reply.sent < KEPT_BODY + len(out):
                 received.append(out)
@@ -129,9 +142,10 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         attempt.output_text = tap.output_text()
         attempt.failed = call.error = tap.error
     if broken is not None and not tap.done and tap.error is None:
+        if isinstance(tap, HubTap):
+            reply.write(rest)  # whoever writes the last words counts on it
         raise broken
-    if rest:
-        reply.write(rest)
+    reply.write(rest)
     if tap.error is not None:
         return
     if not complete:

@@ -21,6 +21,8 @@ class Call:
     """One request of a caller, from its arrival to the record of its end."""
 
     __slots__ = (
+        "admitted",
+        "admitted_key",
         "arrived_at",
         "attempts",
         "candidates",
@@ -45,6 +47,8 @@ class Call:
         self.format = wire
         self.surface = surface
         self.arrived_at = clock.unix_ms()
+        self.admitted = self.admitted_key = False
+        """Whether it is counted among those that are under way: among all, and among its key's."""
         self.key: Key | None = None
         self.envelope: Envelope | None = None
         self.candidates: tuple[Candidate[Provider], ...] = ()

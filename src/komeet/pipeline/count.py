@@ -7,10 +7,11 @@ from komeet.pipeline.answer import JSON
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.run import LOG, refuse
-from komeet.pipeline.stages import choose, identify, parse
+from komeet.pipeline.stages import REQUEST
 from komeet.providers.provider import outgoing
 from komeet.wire.format import Caller, Edited, Envelope, Passed
 from komeet.wire.formats import choose_format
+from komeet.wire.readable import readable
 
 _LARGEST_COUNT = 1 << 20
 
@@ -34,7 +35,8 @@ class Counting(Caller, Protocol):
 async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
     """Answer with the provider's own count, or with ours where it has none; every error becomes an answer."""
     try:
-        for stage in (identify, parse, choose):
+        ports.admission.enter(call)
+        for stage in REQUEST:
             await stage(call, ports)
         await _count(call, counting, ports)
     except KomeetError as error:
@@ -42,6 +44,8 @@ async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
     except Exception:  # noqa: BLE001 - a fault of ours is an answer too
         LOG.exception("call %s failed", call.id)
         refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
+    finally:
+        ports.admission.leave(call)
 
 
 async def _count(call: Call, counting: Counting, ports: Ports) -> None:
@@ -51,6 +55,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     headers = [JSON, *ids, (b"x-komeet-provider", provider.name.encode())]
     name = choose_format(counting.name, counting.kind, provider.formats, candidate.profile.formats)
     if name is None or name != counting.name or envelope.sealed:
+        counting.parse_request(envelope)  # what cannot be understood is refused, as the call itself would be
         usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
         call.reply.whole(200, [*headers, (b"x-komeet-usage", b"estimated")], counting.render_counted(usage.input))
         return
@@ -75,6 +80,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     if 200 <= answer.status < 300:
         call.reply.whole(200, headers, body)
         return
+    body = provider.without_secrets(readable(body))
     refusal = ports.formats[name].parse_error(answer.status, answer.headers, body, provider.name)
     if not isinstance(refusal, Passed):
         raise refusal

@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from komeet.access.keys import KeyStore
 from komeet.canonical.record import CallRecord
@@ -12,6 +12,7 @@ from komeet.core.clock import Clock
 from komeet.core.http import Fetcher, Origin
 from komeet.core.secrets import Secret
 from komeet.ledger.port import Ledger
+from komeet.pipeline.admission import Admission
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
@@ -91,3 +92,4 @@ class Ports(Struct, frozen=True, kw_only=True):
     tasks: Spawner
     observers: tuple[Observer, ...]
     policy: Policy
+    admission: Admission = field(default_factory=Admission)

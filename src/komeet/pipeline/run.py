@@ -22,6 +22,7 @@ async def run(call: Call, ports: Ports) -> None:
     Cancelling means that the caller has left: the provider's connection is closed, and the attempt is settled.
     """
     try:
+        ports.admission.enter(call)
         for stage in REQUEST:
             await stage(call, ports)
         for candidate in call.candidates:
@@ -33,6 +34,7 @@ async def run(call: Call, ports: Ports) -> None:
         LOG.exception("call %s failed", call.id)
         refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
     finally:
+        ports.admission.leave(call)
         call.latency_us = elapsed_us(call, ports)
         if call.settled:
             record(call, ports)

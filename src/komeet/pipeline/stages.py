@@ -30,6 +30,7 @@ from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
 from komeet.wire.format import Kind, Passed, Where
 from komeet.wire.formats import choose_format
+from komeet.wire.readable import readable
 from komeet.wire.ways import way_between
 
 _LEAST_OUTPUT = 16
@@ -44,6 +45,11 @@ _log = logging.getLogger("komeet.pipeline")
 async def identify(call: Call, ports: Ports) -> None:
     """Find the key of the call."""
     call.key = await key_of(call.request.headers, ports.keys, ports.clock)
+
+
+async def admit(call: Call, ports: Ports) -> None:
+    """Hold the key to the number of calls that it may have under way."""
+    ports.admission.enter_key(call)
 
 
 async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
@@ -238,7 +244,7 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     refusal = target.parse_error(answer.status, answer.headers, b"", provider.name)
     attempt.refused = not isinstance(refusal, UpstreamTimedOut)
     try:
-        body = await answer.read(_LARGEST_REFUSAL)
+        body = provider.without_secrets(readable(await answer.read(_LARGEST_REFUSAL)))
     except UpstreamError as broken:
         _log.info("call %s: the refusal of %s was not read: %s", call.id, provider.name, broken.message)
         body = b""
@@ -269,5 +275,5 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
 RequestStage = Callable[[Call, Ports], Awaitable[None]]
 AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
 
-REQUEST: tuple[RequestStage, ...] = (identify, parse, choose)
+REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, choose)
 ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, relay)

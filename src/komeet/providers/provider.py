@@ -19,6 +19,8 @@ StreamUsage: TypeAlias = Literal["ask", "always", "never"]
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
+_LEAST_SECRET: Final = 8
+"""Letters of a configured header that may be a key; what is shorter stands in other words, too."""
 _CREDENTIAL = re.compile(r"[\x21-\x7e]+")
 
 _OURS: Final = frozenset(
@@ -91,6 +93,15 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Where it departs from the format that it speaks."""
     signing: Signing | None = None
     """How its calls are signed, where it is shown no key."""
+
+    def without_secrets(self, said: bytes) -> bytes:
+        """Return what the provider said without what every call shows it: some repeat that in their refusals."""
+        shown = [value for _, value in self.headers if len(value) >= _LEAST_SECRET]
+        if self.credential is not None:
+            shown.append(self.credential.reveal().encode("ascii"))
+        for secret in shown:
+            said = said.replace(secret, b"***")
+        return said
 
     def at(self, origin: Origin, credential: Secret | None) -> "Provider":
         """Return the same provider at another address, with another key."""

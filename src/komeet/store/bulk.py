@@ -22,16 +22,14 @@ class Bulk:
         self._names = names
         self._compiled: dict[str, tuple[str, bool]] = {}
 
-    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run the statement for each row; nothing happens for none."""
+    def run(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Run the statement for each row, and return how many rows it changed in all; nothing happens for none."""
         if not rows:
-            return
+            return 0
         dialect = connection.dialect
         sql, positional = self._compiled.get(dialect.name) or self._compile(dialect)
-        if positional:
-            connection.exec_driver_sql(sql, list(rows))
-        else:
-            connection.exec_driver_sql(sql, [dict(zip(self._names, row, strict=True)) for row in rows])
+        parameters = list(rows) if positional else [dict(zip(self._names, row, strict=True)) for row in rows]
+        return connection.exec_driver_sql(sql, parameters).rowcount
 
     def _compile(self, dialect: Dialect) -> tuple[str, bool]:
         compiled = self._statement.compile(dialect=dialect, column_keys=list(self._names))

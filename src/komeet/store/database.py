@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import final
+from typing import Literal, final
 
 from sqlalchemy.exc import DBAPIError
 
@@ -12,40 +12,45 @@ from komeet.store.errors import StoreError
 from komeet.store.faults import describe
 from komeet.store.key_directory import KeyDirectory
 from komeet.store.ledger_writer import LedgerWriter
-from komeet.store.lock import DirectoryLock
+from komeet.store.lock import DirectoryLock, WorkerLock
 from komeet.store.recovery import recover
 from komeet.store.request_log import RequestLog
-from komeet.store.schema import LEDGER_LINE, REQUESTS_LINE, bring_to_head, is_older
+from komeet.store.schema import LEDGER_LINE, REQUESTS_LINE, bring_to_head, is_older, require_head
 from komeet.store.sqlite import Durability, open_engine
+from komeet.store.swap import finish, unfinished
+from komeet.store.turn import Turn
+
+Access = Literal["command", "server", "worker"]
+"""Who opens the databases: any process, whether or not a server runs; the server, which has the directory's lock; or a
+worker of it, for which everything has been prepared."""
 
 
 @final
 class DataFiles:
     """The databases of a data directory, for whoever reads usage or changes keys: beside a server, or without one."""
 
-    def __init__(self, data_dir: Path, durability: Durability = "power_loss", *, locked: bool = False) -> None:
-        """Open the files, made and brought to the current schema where need be; only their owner may read them.
+    def __init__(self, data_dir: Path, durability: Durability = "power_loss", access: Access = "command") -> None:
+        """Open the files; only their owner may read them.
 
         Args:
             data_dir: is made if it is not there.
             durability: what a commit to the ledger survives.
-            locked: whether this process has the directory's lock; without it, an older schema is brought to the current
-                one only while no server is running.
+            access: a server's files are made and brought to the current schema where need be; a command's too, but an
+                older schema only while no server is running; a worker's are taken as they are.
 
         Raises:
             StoreError: they cannot be used.
         """
         with ExitStack() as undo, _said_plainly(data_dir):
             _make(data_dir)
+            if access != "worker" and unfinished(data_dir):
+                with nullcontext() if access == "server" else closing(DirectoryLock(data_dir)):
+                    finish(data_dir)
             self.ledger = open_engine(data_dir / "komeet.db", durability)
             undo.callback(self.ledger.dispose)
             self.requests = open_engine(data_dir / "requests.db", "crash")
             undo.callback(self.requests.dispose)
-            lines = ((self.ledger, LEDGER_LINE), (self.requests, REQUESTS_LINE))
-            alone = not locked and any(is_older(engine, line) for engine, line in lines)
-            with closing(DirectoryLock(data_dir)) if alone else nullcontext():
-                for engine, line in lines:
-                    bring_to_head(engine, line)
+            self._bring_to_head(data_dir, access)
             undo.pop_all()
 
     def close(self) -> None:
@@ -53,30 +58,90 @@ class DataFiles:
         self.ledger.dispose()
         self.requests.dispose()
 
+    def _bring_to_head(self, data_dir: Path, access: Access) -> None:
+        lines = ((self.ledger, LEDGER_LINE), (self.requests, REQUESTS_LINE))
+        if access == "worker":
+            for engine, line in lines:
+                require_head(engine, line)
+            return
+        alone = access == "command" and any(is_older(engine, line) for engine, line in lines)
+        with closing(DirectoryLock(data_dir)) if alone else nullcontext():
+            for engine, line in lines:
+                bring_to_head(engine, line)
+
 
 @final
-class Store:
-    """A data directory in the hands of its one server."""
+class Prepared:
+    """A data directory that is ready for a server's workers, in the hands of the process that starts them.
+
+    It holds the lock and nothing else: neither a thread nor an open database, so that this process may fork.
+    """
 
     def __init__(self, data_dir: Path, clock: Clock, durability: Durability) -> None:
-        """Do what `open` promises."""
+        """Do what `Store.prepare` promises."""
+        self._data_dir = data_dir
+        self._clock = clock
+        self._durability: Durability = durability
         with ExitStack() as undo, _said_plainly(data_dir):
             _make(data_dir)
             self._lock = DirectoryLock(data_dir)
             undo.callback(self._lock.close)
-            self.files = DataFiles(data_dir, durability, locked=True)
-            undo.callback(self.files.close)
-            self.recovered = recover(self.files.ledger, clock.unix_ms())
+            self.recovered = self._recover(None)
             """Attempts that the last run left open, now orphans."""
+            self._lock.share()
+            undo.pop_all()
+
+    def settle_session(self, session: str) -> int:
+        """Make orphans of what a worker left open when it died, and return how many there were; blocks.
+
+        What they may have cost stays held. May be called again: there are none then.
+
+        Args:
+            session: of a worker whose process has ended (it was waited for) and that no other worker has.
+
+        Raises:
+            StoreError: the database is out of reach, for five seconds at least. What could not be settled is settled
+                by another call, or by the next start.
+        """
+        with _said_plainly(self._data_dir):
+            return self._recover(session)
+
+    def close(self) -> None:
+        """Let the directory go; another server can have it once the workers have ended too."""
+        self._lock.close()
+
+    def _recover(self, session: str | None) -> int:
+        with closing(DataFiles(self._data_dir, self._durability, "server")) as files:
+            return recover(files.ledger, self._clock.unix_ms(), session)
+
+
+@final
+class Store:
+    """A data directory in the hands of a server's worker."""
+
+    def __init__(self, data_dir: Path, clock: Clock, durability: Durability, session: str) -> None:
+        """Do what `join` promises."""
+        self._prepared: Prepared | None = None
+        with ExitStack() as undo, _said_plainly(data_dir):
+            self._lock = WorkerLock(data_dir)
+            undo.callback(self._lock.close)
+            self.files = DataFiles(data_dir, durability, "worker")
+            undo.callback(self.files.close)
             self.keys = KeyDirectory(self.files.ledger, clock)
             self.keys.refresh()
+            self._turn = Turn(data_dir / "komeet.turn")
             undo.pop_all()
-        self.ledger = LedgerWriter(self.files.ledger, clock)
+        self.ledger = LedgerWriter(self.files.ledger, clock, session=session, turn=self._turn)
         self.requests = RequestLog(self.files.requests, clock)
 
+    @property
+    def recovered(self) -> int:
+        """Attempts that the last run left open, now orphans; known to the process that prepared the directory."""
+        return 0 if self._prepared is None else self._prepared.recovered
+
     @staticmethod
-    def open(data_dir: Path, clock: Clock, *, durability: Durability = "power_loss") -> "Store":
-        """Take the data directory for a server: lock it, make orphans of what a crash left open, load the keys.
+    def prepare(data_dir: Path, clock: Clock, *, durability: Durability = "power_loss") -> Prepared:
+        """Take the data directory for a server's workers: lock it, migrate it, make orphans of what a crash left open.
 
         Args:
             data_dir: is made if it is not there.
@@ -86,7 +151,41 @@ class Store:
         Raises:
             StoreError: another server has it, its schema is newer than this version, or it cannot be read or written.
         """
-        return Store(data_dir, clock, durability)
+        return Prepared(data_dir, clock, durability)
+
+    @staticmethod
+    def join(data_dir: Path, clock: Clock, *, durability: Durability = "power_loss", session: str) -> "Store":
+        """Open a data directory that has been prepared, beside the server's other workers; load the keys.
+
+        Budgets hold exactly over all of them, since each transaction of the ledger sees what the others committed.
+
+        Args:
+            data_dir: prepared by a server that runs.
+            clock: of this worker.
+            durability: what a commit to the ledger survives.
+            session: names this worker; never used before in the run of this server. Should its process die, that is
+                how what it left open is found.
+
+        Raises:
+            StoreError: it was prepared by another version, is being taken over by another server, or is out of reach.
+        """
+        return Store(data_dir, clock, durability, session)
+
+    @staticmethod
+    def open(data_dir: Path, clock: Clock, *, durability: Durability = "power_loss") -> "Store":
+        """Prepare the data directory and join it, in one process: a server without workers.
+
+        Raises:
+            StoreError: as `prepare`.
+        """
+        prepared = Prepared(data_dir, clock, durability)
+        try:
+            store = Store(data_dir, clock, durability, session="")
+        except BaseException:
+            prepared.close()
+            raise
+        store._prepared = prepared
+        return store
 
     @staticmethod
     def open_for_cli(data_dir: Path) -> DataFiles:
@@ -100,9 +199,12 @@ class Store:
     def close(self) -> None:
         """Write all that waits, then let the directory go; blocks."""
         self.ledger.close()
+        self._turn.close()
         self.requests.close()
         self.files.close()
         self._lock.close()
+        if self._prepared is not None:
+            self._prepared.close()
 
 
 def _make(data_dir: Path) -> None:

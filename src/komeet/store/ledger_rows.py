@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, structs
-from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, true, update
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, insert, not_, select, true, update
 
 from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
@@ -31,13 +31,12 @@ _FIND_PROVIDERS = select(accounts.c.name, accounts.c.id).where(
 )
 _ADD_PROVIDER = insert(accounts)
 _ADD_HOLD = Bulk(insert(holds), *(column.name for column in holds.c))
-_ADD_OPEN = Bulk(insert(open_holds), "attempt_id", "orphan")
+_ADD_OPEN = Bulk(insert(open_holds), "attempt_id", "orphan", "session")
 _ADD_OUTCOME = Bulk(insert(outcomes), *(column.name for column in outcomes.c))
 _ADD_POSTING = Bulk(insert(postings), "attempt_id", "account_id", "leg", "amount", "posted_at")
-_RELEASE = Bulk(delete(open_holds).where(open_holds.c.attempt_id == bindparam("attempt")), "attempt")
-_ORPHAN = Bulk(
-    update(open_holds).where(open_holds.c.attempt_id == bindparam("attempt")).values(orphan=true()), "attempt"
-)
+_IS_OPEN = and_(open_holds.c.attempt_id == bindparam("attempt"), not_(open_holds.c.orphan))
+_RELEASE = Bulk(delete(open_holds).where(_IS_OPEN), "attempt")
+_ORPHAN = Bulk(update(open_holds).where(_IS_OPEN).values(orphan=true()), "attempt")
 _MOVE = Bulk(
     update(accounts)
     .where(accounts.c.id == bindparam("account"))
@@ -50,12 +49,12 @@ _BLOCK = Bulk(update(accounts).where(accounts.c.id == bindparam("account")).valu
 
 
 class Memory(Struct):
-    """What the one writer of a ledger remembers between transactions, so that it need not ask the database again."""
+    """What a writer of the ledger remembers between transactions, so that it need not ask the database again."""
 
     providers: dict[str, int] = {}
     """The accounts of providers, by name; they never change."""
     open_holds: dict[str, Hold] = {}
-    """Holds without an outcome; those that are not here are looked up."""
+    """Its own holds without an outcome, as far as it knows; those that are not here are looked up."""
 
     def learn(self, applied: "Applied") -> None:
         """Take in what a transaction did, now that it is committed."""
@@ -70,6 +69,10 @@ class Memory(Struct):
         self.open_holds.clear()
 
 
+class Outdated(Exception):
+    """Another process has ended a hold that the memory takes for open: nothing is to be committed."""
+
+
 class Applied(Struct, frozen=True):
     """What a transaction did, to be believed once it is committed."""
 
@@ -78,16 +81,21 @@ class Applied(Struct, frozen=True):
     """The accounts of the providers that the commands name."""
 
 
-def apply(connection: Connection, commands: Sequence[Command], memory: Memory) -> Applied:
+def apply(connection: Connection, commands: Sequence[Command], memory: Memory, session: str = "") -> Applied:
     """Decide the commands and write what follows from them.
 
     Balances and limits are read within the transaction rather than remembered: it is one statement for the whole
-    batch, beside a commit that waits for the disk, and a limit that another process changed counts from its commit on.
+    batch, beside a commit that waits for the disk, and what another process held, posted or limited counts from its
+    commit on. What is remembered is proved by the writing itself, which finds each hold that it ends still open.
 
     Args:
         connection: in a transaction that has the write lock.
         commands: in the order in which they were handed in.
         memory: is read only.
+        session: names the process, for the holds.
+
+    Raises:
+        Outdated: roll back, and apply the commands again without the memory.
     """
     new = {command.attempt_id: command for command in commands if isinstance(command, Hold)}
     ending = {c.attempt_id for c in commands if isinstance(c, Outcome)} - new.keys()
@@ -96,7 +104,7 @@ def apply(connection: Connection, commands: Sequence[Command], memory: Memory) -
     providers = _providers(connection, {hold.provider for hold in named}, memory.providers)
     chains = _accounts(connection, {account for hold in named for account in hold.accounts})
     decision = decide(commands, chains, ended, providers)
-    _write(connection, decision)
+    _write(connection, decision, session)
     return Applied(decision, providers)
 
 
@@ -126,26 +134,32 @@ def _providers(connection: Connection, names: set[str], known: Mapping[str, int]
     return found
 
 
-def _write(connection: Connection, decision: Decision) -> None:
+def _write(connection: Connection, decision: Decision, session: str) -> None:
     states = {end.outcome.attempt_id: end.outcome.state for end in decision.ended}
     added = {hold.attempt_id for hold in decision.holds}
+    _close(connection, _RELEASE, [a for a, state in states.items() if state is not State.ORPHAN and a not in added])
+    _close(connection, _ORPHAN, [a for a, state in states.items() if state is State.ORPHAN and a not in added])
     _ADD_HOLD.run(connection, [_hold_row(hold) for hold in decision.holds])
     _ADD_OPEN.run(
         connection,
         [
-            (hold.attempt_id, hold.attempt_id in states)
+            (hold.attempt_id, hold.attempt_id in states, session)
             for hold in decision.holds
             if states.get(hold.attempt_id) in (None, State.ORPHAN)
         ],
     )
     _ADD_OUTCOME.run(connection, [_outcome_row(end) for end in decision.ended])
-    _RELEASE.run(connection, [(a,) for a, state in states.items() if state is not State.ORPHAN and a not in added])
-    _ORPHAN.run(connection, [(a,) for a, state in states.items() if state is State.ORPHAN and a not in added])
     _ADD_POSTING.run(
         connection, [(p.attempt_id, p.account, p.leg.value, p.amount, p.posted_at) for p in decision.postings]
     )
     _MOVE.run(connection, [(change.posted, change.held, account) for account, change in decision.changes.items()])
     _BLOCK.run(connection, [(account,) for account, change in decision.changes.items() if change.blocks])
+
+
+def _close(connection: Connection, how: Bulk, attempts: Sequence[str]) -> None:
+    """Before anything else is written: were one of them not open any more, nothing would be right."""
+    if how.run(connection, [(attempt,) for attempt in attempts]) != len(attempts):
+        raise Outdated
 
 
 def account_of(row: RowMapping) -> Account:

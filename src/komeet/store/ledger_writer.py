@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import nullcontext
 from threading import Event, Lock, Thread
 from typing import NamedTuple, final
 
@@ -12,13 +13,14 @@ from sqlalchemy.exc import DBAPIError
 
 from komeet.core.clock import Clock
 from komeet.core.errors import InternalError, KomeetError, Unavailable
-from komeet.ledger.decide import Overrun
+from komeet.ledger.decide import Command, Overrun
 from komeet.ledger.denial import explain
 from komeet.ledger.port import Hold, Outcome, State
 from komeet.store.faults import describe, is_outage
-from komeet.store.ledger_rows import Applied, Memory, apply
+from komeet.store.ledger_rows import Applied, Memory, Outdated, apply
 from komeet.store.quiet_log import QuietLog
 from komeet.store.sqlite import writer
+from komeet.store.turn import Turn
 
 _LOG = logging.getLogger(__name__)
 _BATCH = 512
@@ -41,22 +43,30 @@ class _Waiting(NamedTuple):
 
 @final
 class LedgerWriter:
-    """Keeps holds and outcomes (see `ledger.port.Ledger`). No other process may write the same ledger.
+    """Keeps holds and outcomes (see `ledger.port.Ledger`). Other processes may write the same ledger.
+
+    Each transaction has the database's write lock from its beginning, and sees all that others have committed.
 
     Holds may be asked for by any event loop. While the database is out of reach every hold is refused, and outcomes
     wait for it in memory.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, *, most_waiting: int = 10_000) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, *, session: str = "", turn: Turn | None = None, most_waiting: int = 10_000
+    ) -> None:
         """Start the thread; `close` ends it.
 
         Args:
             engine: of a database that is at the head of its schema.
             clock: says when a hold was voided, and how often to log.
+            session: names this process among those that write at the same time.
+            turn: taken for each transaction; for processes that write at the same time.
             most_waiting: commands in the queue above which holds are refused.
         """
         self._engine = engine
         self._clock = clock
+        self._session = session
+        self._turn = turn
         self._most_waiting = most_waiting
         self._queue: deque[_Waiting | Outcome] = deque()
         self._memory = Memory()
@@ -195,10 +205,17 @@ class LedgerWriter:
         if self._connection is None:
             self._connection = writer(self._engine)
         commands = [command.hold if isinstance(command, _Waiting) else command for command in batch]
-        with self._connection.begin():
-            applied = apply(self._connection, commands, self._memory)
+        try:
+            applied = self._apply(self._connection, commands)
+        except Outdated:
+            self._memory.forget()
+            applied = self._apply(self._connection, commands)
         self._memory.learn(applied)
         return applied
+
+    def _apply(self, connection: Connection, commands: Sequence[Command]) -> Applied:
+        with nullcontext() if self._turn is None else self._turn.taken(), connection.begin():
+            return apply(connection, commands, self._memory, self._session)
 
     def _disconnect(self) -> None:
         self._memory.forget()

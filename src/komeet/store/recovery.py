@@ -1,4 +1,4 @@
-"""What a start does for the attempts that were in flight when the last run ended."""
+"""What is done for the attempts that were in flight when a process ended: at the next start, or by its supervisor."""
 
 from sqlalchemy import Engine, select
 
@@ -12,16 +12,19 @@ CRASH = "crash"
 _BATCH = 500
 
 
-def recover(engine: Engine, now_ms: int) -> int:
+def recover(engine: Engine, now_ms: int, session: str | None = None) -> int:
     """Make an orphan of every hold without an outcome, and return how many there were; a second time there are none.
 
     The provider may have been asked or not, and nobody is left who knows: the reservation stays held.
 
     Args:
-        engine: of a ledger that nobody else writes.
+        engine: of the ledger.
         now_ms: Unix milliseconds.
+        session: whose holds; its process has ended. None: everybody's, and all have ended.
     """
     find = select(open_holds.c.attempt_id).where(open_holds.c.orphan.is_(False))
+    if session is not None:
+        find = find.where(open_holds.c.session == session)
     recovered = 0
     while True:
         with writing(engine) as connection:

@@ -27,7 +27,7 @@ class Line(Struct, frozen=True):
     metadata: MetaData
 
 
-LEDGER_LINE = Line("ledger", "ledger_0001", LEDGER)
+LEDGER_LINE = Line("ledger", "ledger_0002", LEDGER)
 REQUESTS_LINE = Line("requests", "requests_0001", REQUESTS)
 
 
@@ -35,6 +35,22 @@ def is_older(engine: Engine, line: Line) -> bool:
     """Whether the database has a schema, and not that of this version: bringing it to the head takes it from others."""
     with engine.connect() as connection:
         return _version(connection) not in {None, line.head}
+
+
+def require_head(engine: Engine, line: Line) -> None:
+    """Refuse a database whose schema is not that of this version, whether older or newer.
+
+    Raises:
+        StoreError: it is another one; says which.
+        sqlalchemy.exc.DBAPIError: the database is out of reach.
+    """
+    with engine.connect() as connection:
+        found = _version(connection)
+    if found != line.head:
+        raise StoreError(
+            f"{engine.url.database} has schema {found or 'none'}, and this version of Komeet works with {line.head}. "
+            "Was Komeet updated while its server runs? Then restart the server."
+        )
 
 
 def bring_to_head(engine: Engine, line: Line) -> None:
@@ -51,6 +67,16 @@ def bring_to_head(engine: Engine, line: Line) -> None:
         found = _version(connection)
         if found != line.head:
             _migrate(connection, line, found)
+
+
+def is_known(revision: str, line: Line) -> bool:
+    """Whether this version of Komeet can read a schema of this revision, or bring it to its own."""
+    if revision == line.head:
+        return True
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - costs a fifth of a start, and is seldom needed
+
+    scripts = ScriptDirectory.from_config(alembic_config(line))
+    return revision in {script.revision for script in scripts.walk_revisions()}
 
 
 def alembic_config(line: Line, connection: Connection | None = None) -> "Config":
@@ -72,11 +98,9 @@ def _version(connection: Connection) -> str | None:
 
 def _migrate(connection: Connection, line: Line, found: str | None) -> None:
     from alembic import command  # noqa: PLC0415 - see above
-    from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = alembic_config(line, connection)
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and not is_known(found, line):
         raise StoreError(
             f"The data was written by a newer version of Komeet ({connection.engine.url.database} has schema {found}, "
             f"this version knows {line.head}). Install that version or a newer one, or use another data directory."

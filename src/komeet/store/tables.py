@@ -113,9 +113,13 @@ open_holds = Table(
     LEDGER,
     Column("attempt_id", Text, ForeignKey("holds.attempt_id"), primary_key=True),
     Column("orphan", Boolean, nullable=False),
+    Column("session", Text, nullable=False, server_default=text("''")),
     sqlite_with_rowid=False,
 )
-"""An index of the holds that are not released (without an outcome, or orphans), so that nothing scans all holds."""
+"""An index of the holds that are not released (without an outcome, or orphans), so that nothing scans all holds.
+
+`session` names the process that holds it: what it leaves open when it dies is found by that.
+"""
 
 outcomes = Table(
     "outcomes",

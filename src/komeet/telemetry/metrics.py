@@ -13,6 +13,8 @@ from prometheus_client import (
 )
 
 from komeet.canonical.record import CallRecord
+from komeet.telemetry.exposition import families
+from komeet.telemetry.samples import Family
 
 _MOST_SERIES = 1000
 """Pairs of provider and model that are kept apart: models are named by callers. What comes after counts as `other`."""
@@ -86,6 +88,10 @@ class Metrics:
         """Show values that are read when somebody asks: name → (text, reader)."""
         for name, (text, read) in gauges.items():
             Gauge(name, text, registry=self._registry).set_function(read)
+
+    def counted(self) -> list[Family]:
+        """Return everything as values, for whoever adds up the counts of several processes."""
+        return families(self._registry)
 
     def exposition(self) -> bytes:
         """Write everything in Prometheus' text format."""

@@ -2,6 +2,7 @@
 
 from typing import Final, Protocol
 
+from komeet.wire.readable import readable
 from komeet.wire.sse import Event, Splitter, fields
 
 EVENT_STREAM: Final = b"text/event-stream"
@@ -34,9 +35,9 @@ class EventStream:
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events that `data` completes; raises Garbled where one is longer than the limit."""
-        return [said for block in self._splitter.feed(data) if (said := fields(block)) is not None]
+        return [said for block in self._splitter.feed(data) if (said := fields(readable(block))) is not None]
 
     def rest(self) -> list[Event]:
         """Return the event that no blank line ended, if there is one."""
-        said = fields(self._splitter.rest())
+        said = fields(readable(self._splitter.rest()))
         return [] if said is None else [said]

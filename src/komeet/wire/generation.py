@@ -2,9 +2,11 @@
 
 from komeet.canonical.extent import Extent
 from komeet.canonical.request import Request
+from komeet.core.errors import WireError
 from komeet.wire.extent import measure_request
 from komeet.wire.format import ID_HEADERS, Envelope, Kind
 from komeet.wire.framing import EVENT_STREAM, EventStream, Framing
+from komeet.wire.json import encode_object
 from komeet.wire.prompt import request_text
 
 
@@ -44,5 +46,12 @@ class Understood(Generation):
         return measure_request(self.parse_request(envelope), envelope)
 
     def prompt_text(self, envelope: Envelope) -> str:
-        """Return the text that the request sends, for counting tokens."""
-        return request_text(self.parse_request(envelope))
+        """Return the text that the request sends, for counting tokens.
+
+        It may have gone to a provider as it came, and have been answered: what is not understood is taken as it was
+        written. This is for an estimate, and never fails.
+        """
+        try:
+            return request_text(self.parse_request(envelope))
+        except WireError:
+            return encode_object(envelope.fields).decode("utf-8", "replace")

@@ -48,7 +48,7 @@ def read(raw: Raw | None, decoder: Decoder[_T | None], path: str, expected: str)
         return None
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise wrong_type(path, expected, raw) from None
 
 

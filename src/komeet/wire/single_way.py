@@ -9,6 +9,7 @@ from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import Garbled, InternalError, UpstreamError
 from komeet.wire.format import Edited, Envelope, Tap, Whole
+from komeet.wire.readable import readable
 from komeet.wire.single import A, Q, SingleCaller, SinglePassing, SingleTarget
 from komeet.wire.way import Answered, not_kept
 
@@ -102,7 +103,7 @@ class SingleWay(Generic[Q, A]):
                 return _AsItCame(whole, body)
         request = self._known()
         try:
-            answer = self.target.parse_response(body, request)
+            answer = self.target.parse_response(readable(body), request)
         except Garbled:
             raise
         except UpstreamError as error:

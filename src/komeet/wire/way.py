@@ -1,6 +1,7 @@
 """The way of one call between the caller's format and the provider's: bytes as they came, or through the hub."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -42,6 +43,7 @@ from komeet.wire.format import (
     Whole,
 )
 from komeet.wire.framing import EVENT_STREAM, Framing
+from komeet.wire.readable import readable
 from komeet.wire.restore import Restorer
 from komeet.wire.sse import Event as Said
 
@@ -175,7 +177,7 @@ class Way:
             whole = self._passing.read_whole(body)
             return whole if isinstance(whole, UpstreamError) else _AsItCame(whole, body)
         try:
-            response = fold(self._streamed(body)) if streamed else self.target.parse_response(body)
+            response = fold(self._streamed(body)) if streamed else self.target.parse_response(readable(body))
         except UpstreamError as error:
             if streamed or isinstance(error, Garbled):
                 raise  # after a piece of an answer, an error is no refusal: it may have cost something
@@ -185,7 +187,7 @@ class Way:
     def _streamed(self, stream: bytes) -> Iterable[Event]:
         parser, framing = self.target.stream_parser(), self.target.framing()
         for said in [*framing.feed(stream), *framing.rest()]:
-            yield from parser.feed(said)
+            yield from parser.feed(_legible(said))
         yield from parser.end()
 
     def _restorer(self) -> Restorer:
@@ -318,11 +320,13 @@ class HubTap:
 
     __slots__ = (
         "_framing",
+        "_garbled",
         "_parser",
         "_pieces",
         "_renderer",
         "_restorer",
         "_unmetered",
+        "_unsent",
         "done",
         "error",
         "first_content",
@@ -338,6 +342,9 @@ class HubTap:
         self._restorer = None if restorer.idle else restorer
         self._pieces: list[str] = []
         self._unmetered = False
+        self._garbled = False
+        self._unsent = b""
+        """What was written before the message that `feed` raised on: what is written next goes on from there."""
         self.usage: Usage | None = None
         self.model = ""
         self.service_tier: str | None = None
@@ -347,7 +354,15 @@ class HubTap:
 
     def feed(self, data: bytes) -> bytes:
         """Return what the caller is told; raises Garbled where the bytes are not a stream of the provider's format."""
-        return b"".join([self._said(said) for said in self._framing.feed(data)])
+        out: list[bytes] = []
+        try:
+            for said in self._framing.feed(data):
+                out.append(self._said(said))  # noqa: PERF401 - what was written before an error is kept
+        except Garbled:
+            self._garbled = True
+            self._unsent = b"".join(out)
+            raise
+        return out[0] if len(out) == 1 else b"".join(out)
 
     def estimated(self, usage: Usage) -> None:
         """Take a count of ours, where the provider gave none: the caller's format asks for one."""
@@ -357,12 +372,13 @@ class HubTap:
 
     def end(self) -> tuple[bytes, bool]:
         """Return what ends the stream, and whether the answer was complete."""
-        out = b""
-        if self.error is None:
-            try:
+        out = self._unsent
+        if self._garbled and not self.done:
+            self._forget_early_usage()
+            return out, False
+        if self.error is None and not self._garbled:
+            with suppress(Garbled):
                 out = b"".join([self._said(said) for said in self._framing.rest()])
-            except Garbled:
-                out = b""
         if self.error is not None:
             return out, False
         last = self._parser.end()
@@ -370,7 +386,12 @@ class HubTap:
             self.done = False
             self._forget_early_usage()
             return out, False
-        out += b"".join([self._told(event) for event in last])
+        try:
+            out += b"".join([self._told(event) for event in last])
+        except Garbled:
+            self._forget_early_usage()
+            return out, False
+        self.done = True
         return out + self._renderer.end(), True
 
     def fail(self, error: UpstreamError) -> bytes:
@@ -388,7 +409,7 @@ class HubTap:
     def _said(self, said: Said) -> bytes:
         if self.error is not None:
             return b""
-        return b"".join([self._told(event) for event in self._parser.feed(said)])
+        return b"".join([self._told(event) for event in self._parser.feed(_legible(said))])
 
     def _told(self, event: Event) -> bytes:
         self._meter(event)
@@ -424,3 +445,8 @@ class HubTap:
         if text:
             self._pieces.append(text)
             self.first_content = self._unmetered = True
+
+
+def _legible(said: Said) -> Said:
+    data = readable(said.data)
+    return said if data is said.data else replace(said, data=data)

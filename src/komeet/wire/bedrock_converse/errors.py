@@ -61,7 +61,7 @@ def parse_error(status: int, headers: Mapping[bytes, bytes], body: bytes, provid
         case Passed():
             return msgspec.structs.replace(
                 meaning,
-                status=status,
+                status=status if 400 <= status < 500 else meant,  # a name says whose fault it is, whatever it came with
                 body=body,
                 message=words["message"] or meaning.message,
                 code=name or meaning.code,

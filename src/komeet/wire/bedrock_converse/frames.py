@@ -11,6 +11,7 @@ from zlib import crc32
 import msgspec
 
 from komeet.core.errors import Garbled
+from komeet.wire.readable import readable
 from komeet.wire.sse import Event
 
 STREAM_TYPE: Final = b"application/vnd.amazon.eventstream"
@@ -95,7 +96,7 @@ def _event(frame: bytes, headers: int) -> Event | None:
         )
         return Event(ERROR, msgspec.json.encode({"code": code, "message": message}))
     named = texts.get(_TYPES.get(kind, b""))
-    return None if named is None else Event(named, frame[_PRELUDE + headers : -_CHECKSUM.size])
+    return None if named is None else Event(named, readable(frame[_PRELUDE + headers : -_CHECKSUM.size]))
 
 
 def _texts(data: bytes) -> dict[bytes, bytes]:

@@ -1,0 +1,105 @@
+"""Backs a data directory up into one file, while a server writes to it."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from komeet.core.clock import Clock
+from komeet.store.archive import FORMAT, LEDGER_FILE, REQUESTS_FILE, Entry, Manifest, digest, reading, write
+from komeet.store.errors import StoreError
+from komeet.store.snapshot import revision, snapshot
+from komeet.store.staging import new_file, staging, sync
+from komeet.store.swap import unfinished
+
+
+def back_up(
+    data_dir: Path, target: Path, clock: Clock, *, version: str, requests: bool = True
+) -> tuple[Path, Manifest]:
+    """Write the databases of a data directory to a new file, read it again to check it, and return where it is.
+
+    Each database is as of one moment; that of the ledger is the later one, so that it has every call that the request
+    log has. Until the file is whole and checked it has another name. It needs free space for the databases and the
+    archive, in the archive's folder.
+
+    Args:
+        data_dir: may be in use.
+        target: the file; or a folder, in which it gets a name with its time.
+        clock: says when it is.
+        version: of this Komeet, for the manifest.
+        requests: whether the request log, with the prompts that are kept in it, is backed up too.
+
+    Raises:
+        StoreError: there is nothing to back up, it is damaged, or the file is there already or cannot be written.
+    """
+    if unfinished(data_dir):
+        raise StoreError(f"A restore into {data_dir} was interrupted: any other command ends it, `komeet usage` say.")
+    if not (data_dir / LEDGER_FILE).exists():
+        raise StoreError(f"There is no data of Komeet in {data_dir}.")
+    now = clock.unix_ms() // 1000
+    path = _named(target, now)
+    if path.exists():
+        raise StoreError(f"{path} exists already.")
+    try:
+        with staging(path.parent) as part:
+            manifest = Manifest(
+                format=FORMAT,
+                komeet=version,
+                at=_moment(now, "%Y-%m-%dT%H:%M:%SZ"),
+                files=_copied(data_dir, part, requests),
+            )
+            whole = part / "archive"
+            with new_file(whole) as file:
+                write(file, manifest, part, now)
+            sync(whole)
+            check(whole)
+            whole.rename(path)
+            sync(path.parent)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}.") from error
+    return path, manifest
+
+
+def check(archive: Path) -> Manifest:
+    """Read a backup to its end, and return its manifest.
+
+    Raises:
+        StoreError: it is not whole, or not what its manifest says.
+        OSError: it cannot be read.
+    """
+    with reading(archive) as reader:
+        for entry in reader.manifest.files:
+            reader.copy(entry)
+        reader.end()
+        return reader.manifest
+
+
+def _copied(data_dir: Path, part: Path, requests: bool) -> tuple[Entry, ...]:
+    """Copy the databases, and return them in the order of the archive: the ledger first."""
+    wanted = [LEDGER_FILE]
+    if requests and (data_dir / REQUESTS_FILE).exists():
+        wanted.append(REQUESTS_FILE)
+    return tuple(reversed([*_copies(data_dir, part, reversed(wanted))]))
+
+
+def _copies(data_dir: Path, part: Path, names: Iterator[str]) -> Iterator[Entry]:
+    for name in names:
+        copy = part / name
+        try:
+            snapshot(data_dir / name, copy)
+            schema = revision(copy)
+        except sqlite3.Error as error:
+            raise StoreError(f"{data_dir / name} cannot be backed up: {error}.") from error
+        except StoreError as error:
+            raise StoreError(f"{data_dir} cannot be backed up: {error}.") from error
+        with copy.open("rb") as file:
+            yield Entry(name=name, schema=schema, bytes=copy.stat().st_size, sha256=digest(file))
+
+
+def _named(target: Path, now: int) -> Path:
+    folder = target.is_dir()
+    return (target / f"komeet-{_moment(now, '%Y%m%dT%H%M%SZ')}.tar.gz" if folder else target).absolute()
+
+
+def _moment(unix_seconds: int, form: str) -> str:
+    return datetime.fromtimestamp(unix_seconds, UTC).strftime(form)
