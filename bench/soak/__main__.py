@@ -1,8 +1,8 @@
 """Runs Komeet under mixed traffic and faults for a long time. `python -m bench.soak --minutes 30 --out FOLDER`.
 
 Plain, streamed, translated and embedded calls, bad input, callers that leave or read slowly or not at all; a provider
-that refuses, breaks off, stalls, drips and talks nonsense; a reload every few minutes in the first third. The last two
-thirds are judged: the workers stay the same there, since a replaced one would hide its growth. At the end the ledger
+that refuses, breaks off, stalls, drips and talks nonsense; a reload every few minutes in the first third. The last half
+is judged: the workers stay the same there, since a replaced one would hide its growth. At the end the ledger
 is compared with the provider's own log. Needs Linux (/proc).
 """
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,9 +19,8 @@ _COLOURS: Final = {
 
 def draw(samples: Sequence[Sample], reloads: Sequence[float], into: Path) -> None:
     """Write the picture, as SVG or whatever the name ends in; needs matplotlib (the group `plot`)."""
-    import matplotlib as mpl  # noqa: PLC0415 - a soak without a picture needs none
-    import matplotlib.pyplot as plt  # noqa: PLC0415
-
+    mpl: Any = import_module("matplotlib")  # a soak without a picture needs none
+    plt: Any = import_module("matplotlib.pyplot")
     mpl.use("Agg")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "komeet", "font.size": 9, "axes.titlesize": 10})
     figure, places = plt.subplots(4, 1, figsize=(9, 10), sharex=True, layout="constrained")
@@ -32,7 +32,7 @@ def draw(samples: Sequence[Sample], reloads: Sequence[float], into: Path) -> Non
     for place in places:
         place.grid(visible=True, linewidth=0.3)
         place.set_ylim(bottom=0)
-        place.axvspan(minutes[-1] / 3, minutes[-1], color="#f4f4ee", zorder=0)
+        place.axvspan(minutes[-1] / 2, minutes[-1], color="#f4f4ee", zorder=0)
         for reload in reloads:
             place.axvline(reload / 60, color="#999", linestyle=":", linewidth=0.8)
     places[-1].set_xlabel("minutes (dotted: SIGHUP; shaded: what is judged)")

@@ -34,9 +34,9 @@ class Trend(Struct, frozen=True, kw_only=True):
 
 
 def window(samples: Sequence[Sample]) -> list[Sample]:
-    """Return the last two thirds: no worker is replaced in it."""
+    """Return the last half: no worker is replaced in it, and the last that were have met each kind of call by then."""
     end = samples[-1].at
-    return [sample for sample in samples if sample.at >= end / 3]
+    return [sample for sample in samples if sample.at >= end / 2]
 
 
 def trend(name: str, samples: Sequence[Sample], figure: Callable[[Sample], float]) -> Trend:

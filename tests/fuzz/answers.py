@@ -38,6 +38,7 @@ def refusals() -> Iterator[bytes]:
     yield b'x: y\n{"error":{"code":429,"message":"No.","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"3s"}]}}'
     yield b'x: y\n{"detail":"No."}'
     yield b"x: y\n<html>no</html>"
+    yield b'x: y\n{"error":{"message":"You do not have permission to access the File x. API_KEY_INVALID","status":"X"}}'
     yield b'x: y\n{"error":{"message":"stream_options is not taken","code":"insufficient_quota"}}'
     yield b'x: y\n{"__type":"com#ValidationException","Message":"No."}'
 

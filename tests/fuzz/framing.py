@@ -136,6 +136,7 @@ SSE: Final = Target(
     " the standard's own rules say",
     run=server_sent,
     starts=_server_sent_starts,
+    most=1024,
 )
 FRAMES: Final = Target(
     name="frames",

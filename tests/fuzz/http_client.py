@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
-from tests.fuzz.target import CUTS, Target, check_error, parted, pieces
+from tests.fuzz.target import CUTS, Options, Target, check_error, parted, pieces
 from tests.fuzz.wires import Wire
 
 from komeet.core.clock import ManualClock
@@ -16,7 +16,11 @@ from komeet.net.connection import Connection
 from komeet.net.limits import ClientLimits
 from komeet.net.sweep import Sweeper
 
-_LIMITS: Final = ClientLimits(head_bytes=1024, head_fields=8, buffer_bytes=256)
+_LIMITS: Final = (
+    ClientLimits(head_fields=8, buffer_bytes=256),
+    ClientLimits(head_bytes=512, head_fields=4, buffer_bytes=64),
+)
+"""The second holds for what is found out a piece late, depending on the pieces."""
 _MOST: Final = 1500
 _NEVER: Final = 3600.0
 Told = tuple[int, dict[bytes, bytes], bytes] | str
@@ -42,10 +46,11 @@ def _loop() -> asyncio.AbstractEventLoop:
     return asyncio.new_event_loop()
 
 
-async def _ask(stream: bytes, size: int, *, head_only: bool, orderly: bool, relayed: bool) -> tuple[Told, bool]:
+async def _ask(stream: bytes, size: int, limits: ClientLimits, options: Options) -> tuple[Told, bool]:
     """Send a request that is answered by `stream`; return what came, and whether the connection may be used again."""
+    head_only, orderly, relayed = options.number(1, 2) == 1, options.number(2, 2) == 0, options.number(3, 2) == 1
     wire, home = Wire(), _Home()
-    connection = Connection("up.example", _LIMITS, Sweeper(ManualClock(), _NEVER))
+    connection = Connection("up.example", limits, Sweeper(ManualClock(), _NEVER))
     connection.connection_made(wire)
     connection.adopt(home)
     answer = connection.send(b"POST / HTTP/1.1\r\n\r\n", b"{}", Deadlines(), head_only=head_only, started=0, now=0)
@@ -90,16 +95,16 @@ async def _read(answer: HttpAnswer, *, relayed: bool) -> Told:
 def client(data: bytes) -> None:
     """Answer a request; however it is cut, it is the same answer, and it always ends."""
     options, stream = parted(data)
-    head_only = options.number(1, 2) == 1
-    orderly = options.number(2, 2) == 0
-    relayed = options.number(3, 2) == 1
+    limits = options.choose(4, _LIMITS)
 
     async def main() -> None:
-        whole, again = await _ask(stream, 0, head_only=head_only, orderly=orderly, relayed=relayed)
-        size = options.choose(0, CUTS)
-        cut, again_too = await _ask(stream, size, head_only=head_only, orderly=orderly, relayed=relayed)
-        if isinstance(whole, tuple):
-            _check(whole)
+        whole, again = await _ask(stream, 0, limits, options)
+        cut, again_too = await _ask(stream, options.choose(0, CUTS), limits, options)
+        for told in (whole, cut):
+            if isinstance(told, tuple):
+                _check(told, limits)
+        if limits is _LIMITS[1]:
+            return
         assert isinstance(whole, tuple) == isinstance(cut, tuple), (whole, cut)
         if isinstance(whole, tuple):
             assert cut == whole, "cut otherwise, it is another answer"
@@ -108,10 +113,10 @@ def client(data: bytes) -> None:
     _loop().run_until_complete(main())
 
 
-def _check(told: tuple[int, dict[bytes, bytes], bytes]) -> None:
+def _check(told: tuple[int, dict[bytes, bytes], bytes], limits: ClientLimits) -> None:
     status, headers, body = told
     assert 200 <= status <= 599
-    assert len(headers) <= _LIMITS.head_fields
+    assert len(headers) <= limits.head_fields
     for name, value in headers.items():
         assert name == name.lower()
         assert not set(name + value) & set(b"\r\n\0")
@@ -136,7 +141,8 @@ def _starts() -> Iterator[bytes]:
     yield b"5000\nHTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
     yield b"6001\nHTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
     yield b"0000\nHTTP/1.1 200 OK\r\n" + b"".join([b"a%d: x\r\n" % n for n in range(9)]) + b"\r\n"
-    yield b"0000\nHTTP/1.1 200 OK\r\nx: " + b"a" * 1100 + b"\r\n\r\n"
+    yield b"00001\nHTTP/1.1 200 OK\r\nx: " + b"a" * 1100 + b"\r\n\r\n"
+    yield b"10011\nHTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;" + b"a" * 600 + b"\r\nx\r\n0\r\n\r\n"
 
 
 CLIENT: Final = Target(

@@ -51,12 +51,16 @@ def reached(target: Target, data: bytes) -> frozenset[Step]:
 
 def choose(target: Target, inputs: Iterable[bytes]) -> list[bytes]:
     """Return the inputs to keep: each adds to what those before it reach; of two that add as much, the smaller one."""
-    candidates = sorted({each for each in inputs if len(each) <= MOST_BYTES}, key=lambda each: (len(each), each))
+    candidates: list[bytes] = sorted(
+        {each for each in inputs if len(each) <= MOST_BYTES}, key=lambda each: (len(each), each)
+    )
     reach = {each: reached(target, each) for each in candidates}
     chosen: list[bytes] = []
     known: set[Step] = set()
     while candidates and len(chosen) < MOST_FILES:
-        worths = [(len(reach[each] - known) / (200 + len(each)), each) for each in candidates]
+        worths: list[tuple[float, bytes]] = [
+            (len(reach[each] - known) / (200 + len(each)), each) for each in candidates
+        ]
         candidates = [each for worth, each in worths if worth]
         if not candidates:
             break

@@ -208,7 +208,8 @@ def _starts(name: str) -> Callable[[], Iterator[bytes]]:
             yield b"%d%d%d%d%d\n" % (mode, number % 5, (number // 2) % 4, number % 2, number % 9) + said
             yield b"%d%d%d1%d\n" % (mode, (number + 3) % 5, (1 + number) % 4, number % 9) + said
         for number, said in enumerate(refusals()):
-            yield b"2%d00%c\n" % (number % 5, ord("0") + number % len(_STATUSES)) + said
+            for status in (number, 2 * number + 1):
+                yield b"2%d00%c\n" % (number % 5, ord("0") + status % len(_STATUSES)) + said
 
     return starts
 

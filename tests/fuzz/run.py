@@ -2,7 +2,7 @@
 
 Prints, for each: executions, edges and features that were reached, inputs that reached something new, and what broke.
 An input that broke something is in the folder that is named; put it into `tests/fuzz/corpus/TARGET` under a name that
-says what it found, and mend what it found.
+says what it found, and mend what it found. With KOMEET_RECORDINGS, shapes of recorded traffic are begun with, too.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Final
 
 from msgspec import Struct
 from tests.fuzz.keep import keep, kept
+from tests.fuzz.recorded import shapes
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 
@@ -47,7 +48,7 @@ def fuzz(target: Target, seconds: int, work: Path) -> Report:
     folder = work / target.name
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
-    for number, start in enumerate(target.starts()):
+    for number, start in enumerate([*target.starts(), *shapes(target.name)]):
         (corpus / f"start-{number}").write_bytes(start)
     for file in kept(target.name):
         (corpus / file.name).write_bytes(file.read_bytes())

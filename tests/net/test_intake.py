@@ -101,6 +101,18 @@ def test_an_offered_upgrade_is_not_taken_and_its_body_not_lost() -> None:
 
 
 @pytest.mark.parametrize(
+    "behind", [b"GET / HTTP/1.1\r\n\r\n", b"POST / HTTP/1.1\r\nhost: a\r\ncontent-encoding: x\r\n\r\n"]
+)
+def test_what_comes_behind_an_offered_upgrade_is_refused_as_anywhere(behind: bytes) -> None:
+    upgraded, refused = read(UPGRADE + behind)
+    assert isinstance(upgraded, Arrival)
+    (alone,) = read(behind)
+    assert isinstance(refused, KomeetError)
+    assert isinstance(alone, KomeetError)
+    assert (type(refused), refused.message) == (type(alone), alone.message)
+
+
+@pytest.mark.parametrize(
     ("target", "path", "query"),
     [
         (b"/", "/", b""),

@@ -103,6 +103,14 @@ def test_redirects_come_to_an_end() -> None:
         assert len(upstream.received) == 4
 
 
+def test_a_redirect_to_what_is_no_address_is_the_callers_mistake() -> None:
+    with (
+        Upstream(answer=lambda _: whole(b"", 302, "Location: http://[::1\r\n")) as upstream,
+        pytest.raises(WireError, match="leads on to what is not a URL"),
+    ):
+        fetch(f"http://127.0.0.1:{upstream.port}/")
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [

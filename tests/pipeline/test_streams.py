@@ -8,6 +8,7 @@ from tests.pipeline.fakes import STREAM, Exchange, World
 
 from komeet.core.errors import CutMidStream, KomeetError
 from komeet.ledger.port import State
+from komeet.pipeline.ports import Policy
 
 CUT = CutMidStream("The connection was closed.")
 
@@ -121,3 +122,16 @@ def test_the_first_token_is_the_first_content() -> None:
     role = event(choices=[{"index": 0, "delta": {"role": "assistant", "content": ""}}])
     assert stream(b": wait\n\n", role, DONE).records[0].first_token_us is None
     assert stream(role, HELLO, DONE).records[0].first_token_us == 0
+
+
+def test_the_last_event_of_a_stream_that_breaks_is_told_though_nothing_ended_it() -> None:
+    begun = event(choices=[{"index": 0, "delta": {"content": "Hello"}}])
+    for cut in (b"", b"\n", b"\n\n"):
+        world = World(
+            exchanges=[Exchange(headers=STREAM, pieces=(begun.rstrip() + cut,), broken=CUT)],
+            policy=Policy(pass_through=False),
+        )
+        world.answer(stream=True)
+        events = [json.loads(text[6:]) for text in world.reply.body.split(b"\n\n")[:-1]]
+        assert "error" in events[-1]
+        assert "Hello" in [choice["delta"].get("content") for each in events[:-1] for choice in each["choices"]]

@@ -105,7 +105,7 @@ from pathlib import Path
 from komeet.canonical.record import CallRecord
 from komeet.core.clock import SystemClock
 from komeet.core.money import Nano
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.store.database import Store
 from komeet.store.keys import create_key
 
@@ -119,7 +119,7 @@ async def call(number):
         attempt_id=attempt, request_id=attempt, key_id=key.id, accounts=(key.account,), provider="openai", model="m",
         model_asked="m", amount=Nano(10), held_at=clock.unix_ms(),
     )
-    await store.ledger.hold(hold)
+    await store.ledger.hold(hold, Subject(key.id))
     os.write(1, f"{attempt}\\n".encode())
     state = (State.SETTLED, State.VOIDED, State.ORPHAN)[number % 3]
     store.ledger.end(Outcome(attempt_id=attempt, state=state, cost=Nano(7), ended_at=clock.unix_ms()))

@@ -12,6 +12,9 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 from komeet.core.errors import Garbled
 from komeet.net.head import BODILESS
 
+_BODILY: Final = frozenset({b"content-length", b"transfer-encoding"})
+"""Fields that an interim answer must not have (RFC 9110, 8.6; RFC 9112, 6.1)."""
+
 
 class Sink(Protocol):
     """Takes one answer, in pieces."""
@@ -112,9 +115,10 @@ class ResponseReader:
         if self.complete or parser is None or sink is None:
             return
         status = parser.get_status_code()
-        if status < 100:  # the parser gives it a body, for which there is no head yet
-            raise Garbled(f"{self._host} did not answer in HTTP/1.1.")
         if status < 200:
+            if status < 100 or not _BODILY.isdisjoint(self._headers):
+                # The parser would give it a body, before there is an answer that it could be of.
+                raise Garbled(f"{self._host} did not answer in HTTP/1.1.")
             self._interim = True
             self._headers = {}
             return

@@ -142,10 +142,11 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         price_usage(attempt)
         attempt.output_text = tap.output_text()
         attempt.failed = call.error = tap.error
-    if rest:
-        reply.write(rest)
     if broken is not None and not tap.done and tap.error is None:
+        if isinstance(tap, HubTap):
+            reply.write(rest)  # whoever writes the last words counts on it
         raise broken
+    reply.write(rest)
     if tap.error is not None:
         return
     if not complete:

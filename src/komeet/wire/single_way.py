@@ -1,20 +1,17 @@
 """The way of a call that is answered once, in one piece: bytes as they came, or through the neutral model."""
 
-from typing import Final, Generic
+from typing import Generic
 
 from msgspec.structs import replace
 
 from komeet.canonical.part import Inline
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
-from komeet.core.errors import Garbled, InternalError, UpstreamError, WireError
+from komeet.core.errors import Garbled, InternalError, UpstreamError
 from komeet.wire.format import Edited, Envelope, Tap, Whole
 from komeet.wire.readable import readable
 from komeet.wire.single import A, Q, SingleCaller, SinglePassing, SingleTarget
 from komeet.wire.way import Answered, not_kept
-
-_CHECKED: Final = frozenset({"model", "input", "encoding_format"})
-"""Members of a request that were checked with its envelope."""
 
 
 class SingleWay(Generic[Q, A]):
@@ -104,7 +101,7 @@ class SingleWay(Generic[Q, A]):
                 return whole
             if whole is not None:
                 return _AsItCame(whole, body)
-        request = self._answered()
+        request = self._known()
         try:
             answer = self.target.parse_response(readable(body), request)
         except Garbled:
@@ -117,14 +114,6 @@ class SingleWay(Generic[Q, A]):
         if self._request is None:
             self._request = self._caller.parse_request(self.envelope)
         return self._request
-
-    def _answered(self) -> Q:
-        """Return the request of an answer that is there: it is not lost for want of a knob that was not understood."""
-        try:
-            return self._known()
-        except WireError:
-            checked = {name: value for name, value in self.envelope.fields.items() if name in _CHECKED}
-            return self._caller.parse_request(replace(self.envelope, fields=checked))
 
 
 class _Written:

@@ -113,3 +113,11 @@ def fields(block: bytes) -> Event | None:
         elif name == b"event":
             event = value or None
     return Event(event, b"\n".join(data)) if data else None
+
+
+def one_line(text: bytes) -> bytes:
+    """Return JSON text as one line: parts of it that are as a provider wrote them may have line breaks between members.
+
+    Inside of strings JSON has none (RFC 8259, 7).
+    """
+    return text if b"\n" not in text and b"\r" not in text else text.replace(b"\r", b" ").replace(b"\n", b" ")

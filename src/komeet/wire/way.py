@@ -187,7 +187,7 @@ class Way:
     def _streamed(self, stream: bytes) -> Iterable[Event]:
         parser, framing = self.target.stream_parser(), self.target.framing()
         for said in [*framing.feed(stream), *framing.rest()]:
-            yield from parser.feed(said)
+            yield from parser.feed(_legible(said))
         yield from parser.end()
 
     def _restorer(self) -> Restorer:
@@ -386,7 +386,11 @@ class HubTap:
             self.done = False
             self._forget_early_usage()
             return out, False
-        out += b"".join([self._told(event) for event in last])
+        try:
+            out += b"".join([self._told(event) for event in last])
+        except Garbled:
+            self._forget_early_usage()
+            return out, False
         self.done = True
         return out + self._renderer.end(), True
 
@@ -405,7 +409,7 @@ class HubTap:
     def _said(self, said: Said) -> bytes:
         if self.error is not None:
             return b""
-        return b"".join([self._told(event) for event in self._parser.feed(said)])
+        return b"".join([self._told(event) for event in self._parser.feed(_legible(said))])
 
     def _told(self, event: Event) -> bytes:
         self._meter(event)
@@ -441,3 +445,8 @@ class HubTap:
         if text:
             self._pieces.append(text)
             self.first_content = self._unmetered = True
+
+
+def _legible(said: Said) -> Said:
+    data = readable(said.data)
+    return said if data is said.data else replace(said, data=data)

@@ -387,3 +387,11 @@ def test_what_is_about_the_request_is_passed_on(
     assert isinstance(meaning, Passed)
     assert (meaning.status, meaning.message, meaning.code) == (status, "No such model", code)
     assert meaning.body == body
+
+
+@pytest.mark.parametrize("status", [302, 424, 503])
+def test_what_is_about_the_request_has_a_status_that_says_so(status: int) -> None:
+    headers = {b"x-amzn-errortype": b"ValidationException"}
+    meaning = FORMAT.parse_error(status, headers, b'{"message":"No such model"}', "bedrock")
+    assert isinstance(meaning, Passed)
+    assert meaning.status == (status if 400 <= status < 500 else 400)

@@ -93,6 +93,11 @@ def test_a_file_that_is_not_the_keys_is_the_callers() -> None:
     assert (passed.status, passed.body, passed.code) == (403, body, "PERMISSION_DENIED")
 
 
+def test_a_bad_key_is_ours_whatever_else_a_refusal_names() -> None:
+    body = _google(403, "PERMISSION_DENIED", "API_KEY_INVALID: You do not have permission to access the File x.")
+    assert isinstance(FORMAT.parse_error(403, {}, body, "google"), UpstreamAuth)
+
+
 def test_a_limit_says_when_to_come_back() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.Help"}, {"retryDelay": "34.5s"}]
     error = FORMAT.parse_error(429, {}, _google(429, "RESOURCE_EXHAUSTED", details=details), "google")

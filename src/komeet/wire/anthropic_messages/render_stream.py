@@ -47,6 +47,7 @@ from komeet.wire.anthropic_messages.render_response import head, made_id, stop
 from komeet.wire.anthropic_messages.usage import render_usage
 from komeet.wire.format import Asked
 from komeet.wire.members import NULL
+from komeet.wire.sse import one_line
 
 _encoder = msgspec.json.Encoder()
 _TEXT: Final[Json] = {"type": "text", "text": ""}
@@ -297,4 +298,4 @@ def _is_redacted(seal: Seal) -> bool:
 
 
 def _event(kind: str, members: Json) -> bytes:
-    return b"event: " + kind.encode() + b"\ndata: " + _encoder.encode({"type": kind, **members}) + b"\n\n"
+    return b"event: " + kind.encode() + b"\ndata: " + one_line(_encoder.encode({"type": kind, **members})) + b"\n\n"

@@ -125,11 +125,10 @@ def parse_error(status: int, headers: Mapping[bytes, bytes], body: bytes, provid
     """
     if status == 400 and _ACCOUNT.search(body):
         return openai_errors.parse_error(401, headers, body, provider)
-    if status == 403 and _FILE.search(body):
-        return replace(_passed(404, headers, body, provider), status=403)
-    meaning = openai_errors.parse_error(status, headers, body, provider)
+    missing = status == 403 and _FILE.search(body) is not None
+    meaning = openai_errors.parse_error(404 if missing else status, headers, body, provider)
     if isinstance(meaning, Passed):
-        return _passed(status, headers, body, provider)
+        return replace(_passed(meaning, body), status=status)
     told = _read(body)
     if told is not None and meaning.retry_after is None:
         meaning.retry_after = _retry_after(told)
@@ -158,14 +157,12 @@ def parse_stream_error(data: bytes, provider: str = "The provider") -> UpstreamE
             return UpstreamRefused(message, upstream_status=status or 200)
 
 
-def _passed(status: int, headers: Mapping[bytes, bytes], body: bytes, provider: str) -> Passed:
+def _passed(meaning: Passed, body: bytes) -> Passed:
     """Return a refusal that is about the caller's request, in Google's shape."""
-    meaning = openai_errors.parse_error(status, headers, body, provider)
-    assert isinstance(meaning, Passed)
     told = _read(body)
     if told is None or not told.message:
         return replace(meaning, body=render_refusal(meaning))
-    kept = body if body.lstrip().startswith(b"{") else _body(status, told.message, list(told.details))
+    kept = body if body.lstrip().startswith(b"{") else _body(meaning.status, told.message, list(told.details))
     return replace(meaning, body=kept, message=told.message, code=told.status or None)
 
 

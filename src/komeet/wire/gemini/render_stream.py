@@ -25,6 +25,7 @@ from komeet.wire.gemini.errors import told_error
 from komeet.wire.gemini.members import ORIGIN, own
 from komeet.wire.gemini.render_response import finish_of, head, usage_of
 from komeet.wire.gemini.stream_parts import PartEvent, PartWriter, Spoken, part_writer
+from komeet.wire.sse import one_line
 
 Json: TypeAlias = dict[str, object]
 
@@ -201,7 +202,7 @@ class StreamRenderer:
 
     def _element(self, said: bytes) -> bytes:
         if not self._array:
-            return b"data: " + said + b"\r\n\r\n"
+            return b"data: " + one_line(said) + b"\r\n\r\n"
         begun, self._begun = self._begun, True
         return (b",\r\n" if begun else b"[") + said
 

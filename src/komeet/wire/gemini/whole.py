@@ -10,6 +10,7 @@ from komeet.wire.gemini.parse_response import parse_response
 from komeet.wire.gemini.searches import Searches
 from komeet.wire.gemini.usage import parse_usage
 from komeet.wire.members import NULL
+from komeet.wire.readable import readable
 from komeet.wire.written import written
 
 
@@ -25,7 +26,7 @@ class GeminiWhole(Struct, frozen=True):
     def output_text(self) -> str:
         """Return all that the model wrote (texts, reasoning, tool arguments), for counting tokens."""
         try:
-            response = parse_response(self.body)
+            response = parse_response(readable(self.body))
         except UpstreamError:
             return self.body.decode("utf-8", "replace")
         return "".join([text for candidate in response.candidates for text in written(candidate.parts)])

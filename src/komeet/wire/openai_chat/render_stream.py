@@ -41,6 +41,7 @@ from komeet.wire.openai_chat.members import ORIGIN, own, place
 from komeet.wire.openai_chat.render_message import tool_call
 from komeet.wire.openai_chat.render_response import answer_id, call_id, reasoning_name, render_usage
 from komeet.wire.openai_chat.spoken import Call, Spoken, Thought, Words
+from komeet.wire.sse import one_line
 
 Json = dict[str, object]
 
@@ -219,4 +220,4 @@ class StreamRenderer:
 
 
 def _event(chunk: Json) -> bytes:
-    return b"data: " + _encoder.encode(chunk) + b"\n\n"
+    return b"data: " + one_line(_encoder.encode(chunk)) + b"\n\n"

@@ -23,6 +23,7 @@ from komeet.canonical.usage import Usage
 from komeet.wire.format import Asked
 from komeet.wire.openai_completions.answer import Json, answer_head, render_choice, render_usage
 from komeet.wire.openai_completions.errors import render_stream_error
+from komeet.wire.sse import one_line
 
 _encoder = msgspec.json.Encoder()
 
@@ -84,4 +85,4 @@ class StreamRenderer:
 
 
 def _event(chunk: Json) -> bytes:
-    return b"data: " + _encoder.encode(chunk) + b"\n\n"
+    return b"data: " + one_line(_encoder.encode(chunk)) + b"\n\n"

@@ -7,6 +7,7 @@ from komeet.wire.format import Asked
 from komeet.wire.openai_responses.content_out import Json
 from komeet.wire.openai_responses.errors import render_stream_error
 from komeet.wire.openai_responses.writer import Writer
+from komeet.wire.sse import one_line
 
 _encoder = msgspec.json.Encoder()
 
@@ -52,4 +53,4 @@ class StreamRenderer:
     def _said(self, kind: str, members: Json) -> bytes:
         data = _encoder.encode({"type": kind, "sequence_number": self._number, **members})
         self._number += 1
-        return b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n"
+        return b"event: " + kind.encode() + b"\ndata: " + one_line(data) + b"\n\n"
