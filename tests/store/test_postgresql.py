@@ -1,5 +1,6 @@
 """PostgreSQL as a server needs it: no wait without an end, back by itself, fast in bulk, and silent about passwords."""
 
+import asyncio
 import logging
 import signal
 import threading
@@ -10,10 +11,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Column, Engine, Integer, MetaData, Table, Text, bindparam, delete, insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from tests.store.ledgers import running, subject_of
 from tests.store.postgres import Cluster
 
-from komeet.core.clock import ManualClock
+from komeet.core.clock import ManualClock, SystemClock
+from komeet.core.errors import Unavailable
+from komeet.core.money import Nano
 from komeet.core.secrets import Secret
+from komeet.ledger.port import Hold
 from komeet.store.bulk import Bulk
 from komeet.store.database import DataFiles
 from komeet.store.engine import Databases, open_ledger, open_requests, place
@@ -22,7 +27,7 @@ from komeet.store.faults import describe, is_conflict, is_outage
 from komeet.store.keys import create_key, list_keys
 from komeet.store.postgresql import Patience, open_postgresql
 from komeet.store.schema import LEDGER_LINE, bring_to_head
-from komeet.store.transactions import writing
+from komeet.store.transactions import in_order, writer, writing
 
 SHORT = Patience(statement=0.4, pool=0.2)
 PASSWORD = "s3cr3t-p4ss"
@@ -177,7 +182,7 @@ def test_a_pool_that_is_used_up_is_an_outage_and_not_a_wait(open_it: Callable[[]
 def test_a_forgotten_transaction_keeps_no_locks(address: Secret) -> None:
     engine = open_postgresql(address)
     with engine.connect() as connection:
-        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "30s"
+        assert connection.execute(text("SHOW idle_in_transaction_session_timeout")).scalar() == "5s"
     engine.dispose()
 
 
@@ -292,3 +297,43 @@ def test_two_who_change_keys_at_once_change_them_one_after_the_other(open_it: Ca
     assert len(list_keys(engines[0])) == 40
     with engines[0].connect() as connection:
         assert connection.execute(text("SELECT epoch FROM epochs WHERE name = 'keys'")).scalar() == 40
+
+
+def test_a_process_that_is_halted_in_its_turn_at_the_ledger_keeps_nobody_waiting_for_long(
+    address: Secret, tmp_path: Path
+) -> None:
+    """Each transaction of a ledger takes a turn; whoever is halted in one loses it, with the transaction."""
+    clock = SystemClock()
+    engine = open_postgresql(address, patience=Patience(statement=1.0, idle=0.5))
+    bring_to_head(engine, LEDGER_LINE)
+    key = create_key(engine, clock, name="app", budget=Nano(1_000))[0]
+    statuses: list[str] = []
+
+    async def main() -> None:
+        async with running(engine, clock, tmp_path / "journal") as ledger:
+            with writer(engine) as halted, pytest.raises(SQLAlchemyError), halted.begin():
+                in_order(halted)  # and never another word
+                began = time.monotonic()
+                while statuses[-1:] != ["held"]:
+                    hold = Hold(
+                        attempt_id=f"att_{len(statuses)}",
+                        request_id="req",
+                        key_id=key.id,
+                        accounts=(key.account,),
+                        provider="openai",
+                        model="m",
+                        model_asked="m",
+                        amount=Nano(10),
+                        held_at=1,
+                    )
+                    try:
+                        await ledger.hold(hold, subject_of(key))
+                        statuses.append("held")
+                    except Unavailable:
+                        statuses.append("unavailable")
+                        await asyncio.sleep(0.01)
+                assert time.monotonic() - began < 10
+                halted.execute(text("SELECT 1"))  # it goes on, and is told
+
+    asyncio.run(main())
+    engine.dispose()

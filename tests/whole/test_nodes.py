@@ -1,35 +1,23 @@
 """Several nodes on one PostgreSQL: one set of keys and money, revoked within a second, closed when nobody can know."""
 
 import contextlib
+import os
 import signal
-import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Self
 
 import pytest
-from tests.store.postgres import Cluster, find_binaries
+from sqlalchemy import func, select
+from tests.store.postgres import Cluster
 from tests.whole.gateway import Gateway, komeet
-from tests.whole.processes import at, children, paced, program, serving, until
+from tests.whole.mixed import Mixed, agree, answer, config
+from tests.whole.processes import Caller, alive, at, children, paced, serving, until
 from tests.whole.upstream import Upstream
 
+from komeet.store import tables
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("no PostgreSQL 15 or newer here: install it, or the development tools (make sync-dev)")
-    cluster = Cluster(binaries, durable=True)
-    yield cluster
-    cluster.close()
-
-
-@pytest.fixture
-def address(cluster: Cluster) -> str:
-    return cluster.url(cluster.new_database())
 
 
 def node(tmp_path: Path, name: str, upstream: Upstream, address: str, **ledger: object) -> Gateway:
@@ -44,35 +32,6 @@ def halted(cluster: Cluster) -> Generator[None]:
         yield
     finally:
         cluster.go_on()
-
-
-class Caller:
-    """Calls one node without a pause, and notes what it was answered and when."""
-
-    def __init__(self, gateway: Gateway, key: str) -> None:
-        self.answers: list[tuple[float, int, float]] = []
-        self._gateway = gateway
-        self._key = key
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(60)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            began = time.monotonic()
-            status = self._gateway.chat(self._key).status
-            self.answers.append((began, status, time.monotonic() - began))
-
-    def last(self, status: int) -> float:
-        """When the last call began that was answered so."""
-        return max(began for began, found, _ in self.answers if found == status)
 
 
 def test_nodes_share_keys_and_money_and_see_a_revocation_within_a_second(
@@ -155,21 +114,48 @@ def test_a_database_that_goes_away_closes_the_nodes_and_loses_nothing(
         assert gateway.audit() == []
 
 
+def leased_by_node(gateway: Gateway) -> dict[str, int]:
+    """What the sessions of each node that have not ended have leased, in all."""
+    leases, sessions = tables.leases.c, tables.sessions.c
+    chosen = (
+        select(sessions.node, func.coalesce(func.sum(leases.amount), 0).label("amount"))
+        .join_from(tables.sessions, tables.leases, leases.session == sessions.session, isouter=True)
+        .where(sessions.ended_at.is_(None))
+        .group_by(sessions.node)
+    )
+    with gateway.files.ledger.connect() as connection:
+        return {row.node: int(row.amount) for row in connection.execute(chosen)}
+
+
 def test_a_killed_node_is_settled_by_its_next_start_and_by_no_other(
     tmp_path: Path, upstream: Upstream, address: str
 ) -> None:
-    upstream.answer = paced
-    first, second = (node(tmp_path, name, upstream, address) for name in ("a", "b"))
+    """All its processes at once, as when its machine halts; what it had leased stays so, and the others go on."""
+    upstream.answer = answer
+    first, second = (Gateway(tmp_path / name, config(upstream, ledger={"database": address})) for name in ("a", "b"))
     with second:
         serving(second, 2)
-        with first:
-            with Caller(first, second.key) as caller:
-                until(lambda: len(caller.answers) > 3)
-            workers = [pid for pid in children(first.process.pid) if program(pid) == "komeet.serving.worker"]
-            assert len(workers) == 2
         first.start()
-        serving(first, 2)
-        assert first.chat().status == second.chat().status == 200
+        there = serving(first, 2)
+        keys = [second.key, second.create_key("bounded", "--budget", "3")]
+        for seed in range(2):
+            with Mixed(first, keys, 20, seed), Mixed(second, keys, 10, seed) as other:
+                for pid in children(first.process.pid):
+                    os.kill(pid, signal.SIGKILL)
+                first.kill()
+                until(lambda: not any(alive(pid) for pid in there))  # noqa: B023
+                before = other.done
+                until(lambda: other.done > before + 50)  # noqa: B023
+                mine = (tmp_path / "a" / "node").read_text().strip()
+                assert leased_by_node(second)[mine] > 0
+                second.process.send_signal(signal.SIGHUP)  # its workers are replaced, and settle their own
+                until(lambda: second.errors().count("2 workers have the new configuration") == seed + 1)  # noqa: B023
+                assert leased_by_node(second)[mine] > 0, "settled by another node, which cannot know"
+            (tmp_path / "a" / "test.log").unlink()
+            first.start()
+            there = serving(first, 2)
+            name = f"openai/plain-call-back-{seed}"
+            assert first.chat(model=name, max_completion_tokens=10).status == 200
         first.stop()
-        until(lambda: second.total().calls == len(upstream.received))
-        assert second.audit() == []
+    assert agree(first, upstream)["orphan"] > 0
+    first.files.close()

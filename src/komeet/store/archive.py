@@ -144,7 +144,7 @@ def _manifest(file: BinaryIO) -> Manifest:
         if outside.format != FORMAT:
             raise _Wrong(f"it was written by Komeet {outside.komeet}, in a format that this version does not know")
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.DecodeError as error:  # a mistake in types too
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a mistake in types too
         raise _Wrong(f"its manifest cannot be read: {error}") from error
     names = [entry.name for entry in manifest.files]
     if not names or len(names) != len(set(names)) or not set(names) <= LINES.keys():

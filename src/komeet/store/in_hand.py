@@ -172,10 +172,10 @@ class InHand:
         """Look at the budgets with the next turn, and tell the future.
 
         Raises:
-            Unavailable: there will be no turn any more.
+            Unavailable: the last turn failed, or there will be none any more.
         """
         with self._lock:
-            if self._closed:
+            if self._closed or self._failing_since is not None:
                 raise unavailable()
             self._learning.append(future)
             self._next_look = 0.0

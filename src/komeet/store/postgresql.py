@@ -25,7 +25,6 @@ OLDEST: Final = 15
 _CONNECT_SECONDS = 5
 _LOCK_PART = 0.8
 """Of the time of a statement, what it may wait for locks: so that the error says what it waited for."""
-_IDLE_SECONDS = 30.0
 _SPARE_SECONDS = 2.0
 """How much longer than the server is allowed to take its answer is waited for."""
 _SYNCHRONOUS: Final = {"power_loss": "on", "crash": "off"}
@@ -43,11 +42,13 @@ class Patience(Struct, frozen=True, kw_only=True):
     """For a statement's result; then it has failed."""
     pool: float = 2.0
     """For a connection, while all that the pool may have are in use."""
+    idle: float = 5.0
+    """For the next statement of a transaction: one whose process is halted in the middle ends, and others go on."""
 
 
 SERVING: Final = Patience()
 """Of a server: whoever waits longer is told that the database is out of reach."""
-WORKING: Final = Patience(statement=600.0)
+WORKING: Final = Patience(statement=600.0, idle=30.0)
 """Of a command, which may read ten million rows, and of migrations."""
 
 
@@ -124,7 +125,7 @@ def _parameters(wanted: Mapping[str, Any], durability: Durability, patience: Pat
     settings = {
         "statement_timeout": _ms(patience.statement),
         "lock_timeout": _ms(_LOCK_PART * patience.statement),
-        "idle_in_transaction_session_timeout": _ms(_IDLE_SECONDS),
+        "idle_in_transaction_session_timeout": _ms(patience.idle),
         "synchronous_commit": _SYNCHRONOUS[durability],
         "default_transaction_isolation": "read\\ committed",
         "timezone": "UTC",

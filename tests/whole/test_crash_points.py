@@ -1,0 +1,155 @@
+"""A process that ends at a named point of a call's life: at each there is one outcome, always the same."""
+
+import contextlib
+import http.client
+import os
+import signal
+import sys
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from tests.whole.gateway import Gateway
+from tests.whole.mixed import COST, agree, answer, config
+from tests.whole.processes import children, serving, until
+from tests.whole.upstream import Answer, Close, Received, Step, Upstream
+
+from komeet.ledger.port import State
+from komeet.store import tables
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc"),
+]
+
+NOTHING: list[tuple[str, str, int]] = []
+LOST = [("orphan", "crash", 0)]
+SETTLED = [("settled", "", COST["plain"])]
+POINTS = {
+    "before-reserve": (0, NOTHING),
+    "after-reserve": (0, LOST),  # nobody notes what is about to be sent: what may have been sent is not free
+    "after-dispatch": (1, LOST),
+    "before-settle": (1, LOST),
+    "after-settle": (1, SETTLED),
+    "before-drain": (1, SETTLED),
+    "before-commit": (1, SETTLED),
+    "after-commit": (1, SETTLED),
+}
+"""By point: how often the provider was called, and what the ledger says."""
+RECOVERY = ("recovery-replay", "recovery-orphans", "recovery-leases", "recovery-delete")
+
+
+class Crashing:
+    """A gateway that ends at the points which are armed."""
+
+    def __init__(self, folder: Path, upstream: Upstream, ledger: dict[str, str]) -> None:
+        self.armed = folder / "armed"
+        self.armed.mkdir()
+        environment = {"PYTHONPATH": str(Path(__file__).parent / "crash_points"), "KOMEET_CRASH": str(self.armed)}
+        server = {"workers": 1, "drain_seconds": 5}
+        self.upstream = upstream
+        self.gateway = Gateway(folder / "data", config(upstream, server=server, ledger=ledger), environment)
+        self.gateway.start()
+        self.key = self.gateway.create_key("bounded", "--budget", "10")
+
+    def arm(self, *points: str) -> None:
+        for point in points:
+            (self.armed / point).touch()
+
+    def crashed(self) -> bool:
+        return not any(self.armed.iterdir())
+
+    def call(self, model: str) -> None:
+        """Make a call, whatever becomes of it."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            self.gateway.chat(self.key, model=f"openai/{model}", max_completion_tokens=10)
+
+    def ends(self, model: str) -> list[tuple[str, str, int]]:
+        """Each outcome of the attempts at a model."""
+        columns = tables.outcomes.c
+        wanted = (
+            select(columns.state, columns.reason, columns.cost)
+            .join_from(tables.holds, tables.outcomes, tables.holds.c.attempt_id == columns.attempt_id)
+            .where(tables.holds.c.model == model)
+        )
+        with self.gateway.files.ledger.connect() as connection:
+            return [(row.state, row.reason, row.cost) for row in connection.execute(wanted)]
+
+    def accepted(self, model: str) -> int:
+        return [request.json["model"] for request in self.upstream.received].count(model)
+
+
+@pytest.fixture
+def ledger(database: str, request: pytest.FixtureRequest) -> dict[str, str]:
+    """Where the ledger is."""
+    if database == "SQLite":
+        return {}
+    return {"database": request.getfixturevalue("address")}
+
+
+@contextlib.contextmanager
+def crashing(folder: Path, ledger: dict[str, str]) -> Generator[Crashing]:
+    with Upstream(answer) as upstream:
+        rig = Crashing(folder, upstream, ledger)
+        try:
+            yield rig
+        finally:
+            rig.gateway.stop()
+        agree(rig.gateway, upstream)
+        rig.gateway.files.close()
+        assert "Traceback" not in rig.gateway.errors()
+
+
+def ending(worker: int) -> Answer:
+    """A provider whose answer never comes, since who asked is killed."""
+
+    def answer(_: Received) -> Iterator[Step]:
+        os.kill(worker, signal.SIGKILL)
+        yield Close()
+
+    return answer
+
+
+@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+def test_a_worker_that_ends_at_any_point_leaves_the_outcome_of_that_point(
+    tmp_path: Path, ledger: dict[str, str]
+) -> None:
+    with crashing(tmp_path, ledger) as rig:
+        for point, (accepted, ends) in POINTS.items():
+            (worker,) = serving(rig.gateway, 1)
+            model = f"plain-call-{point}"
+            if point == "after-dispatch":
+                rig.upstream.answer = ending(worker)
+            else:
+                rig.arm(point)
+            rig.call(model)
+            until(rig.crashed)
+            until(lambda: worker not in children(rig.gateway.process.pid))  # noqa: B023
+            rig.upstream.answer = answer
+            rig.call(f"plain-call-behind-{point}")  # waits for another worker, which settles nothing: the server does
+            until(lambda: rig.ends(model) == ends)  # noqa: B023
+            until(lambda: rig.ends(f"plain-call-behind-{point}") == SETTLED)  # noqa: B023
+            assert rig.accepted(model) == accepted, point
+            assert rig.ends(model) == ends, point
+
+
+@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+def test_a_server_that_ends_while_it_settles_a_worker_is_followed_by_one_that_does(
+    tmp_path: Path, ledger: dict[str, str]
+) -> None:
+    """The worker's journal has an outcome that the database has not: at each step of bringing it there."""
+    with crashing(tmp_path, ledger) as rig:
+        for point in RECOVERY:
+            serving(rig.gateway, 1)
+            rig.arm("before-drain", point)
+            rig.call(f"plain-call-{point}")
+            until(rig.crashed)
+            rig.gateway.process.wait(20)
+            rig.gateway.kill()
+            (rig.gateway.data_dir / "test.log").unlink()
+            rig.gateway.start()
+            assert rig.ends(f"plain-call-{point}") == SETTLED, point
+            assert rig.accepted(f"plain-call-{point}") == 1
+            assert {state for _, state in rig.gateway.outcomes()} == {State.SETTLED}
