@@ -19,7 +19,7 @@ NO_USAGE = Usage()
 
 def statement(*lines: Billed, days: int = 1) -> Statement:
     spans = [(START + n * DAY, START + (n + 1) * DAY) for n in range(days)]
-    return Statement(provider="openai", kind="costs", lines=lines, spans=spans)
+    return Statement(format="", kind="costs", lines=lines, spans=spans)
 
 
 def billed(model: str = "m", cost: int | None = None, **numbers: Any) -> Billed:

@@ -16,6 +16,7 @@ from komeet.core.money import dollars, parse_dollars
 from komeet.ledger.reconcile import Comparison, Kept, Numbers, Tolerance, reconcile
 from komeet.ledger.statement import Statement, StatementError, read_json
 from komeet.ledger.statement_csv import parse_map, read_csv
+from komeet.providers import registry
 from komeet.store.errors import StoreError
 from komeet.store.reconcile import kept_between, providers_between
 
@@ -64,7 +65,7 @@ def compare(
         allowed = _tolerance(tolerance, least)
     except (StatementError, ValueError) as error:
         _fail(f"{file}: {error}" if isinstance(error, StatementError) else str(error))
-    wanted = provider or statement.provider
+    wanted = provider or registry.biller(statement.format)
     if not wanted:
         _fail(f"{file} does not say whose it is: --provider names the provider as the ledger has it")
     try:

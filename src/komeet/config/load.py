@@ -152,7 +152,8 @@ def _explain(message: str) -> str:
     unknown = _UNKNOWN.search(text)
     if unknown:
         field = unknown["field"]
-        close = difflib.get_close_matches(field, _known_fields(), n=1)
+        known = _known_fields() if path else Config.__struct_fields__
+        close = difflib.get_close_matches(field, known, n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         return f"{f'{path}.{field}' if path else field}: there is no such option{hint}"
     text = text[:1].lower() + text[1:].replace("`", "")

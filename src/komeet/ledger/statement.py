@@ -23,6 +23,15 @@ class StatementError(Exception):
     """The file is not a report that can be compared; the message says where and why."""
 
 
+_KINDS: Final = {
+    "openai_usage": "usage",
+    "openai_costs": "costs",
+    "anthropic_usage": "usage report",
+    "anthropic_costs": "cost report",
+}
+"""The formats of providers, and what they are for people."""
+
+
 class Billed(Struct, frozen=True, kw_only=True):
     """One line of a report."""
 
@@ -45,8 +54,8 @@ class Billed(Struct, frozen=True, kw_only=True):
 class Statement(Struct, frozen=True, kw_only=True):
     """A report."""
 
-    provider: str
-    """Whose it is, where the format tells; else empty."""
+    format: str
+    """In which format it is, as the registry of providers names it; empty: in none of a provider's own."""
     kind: str
     """What it is, for people."""
     lines: Sequence[Billed]
@@ -66,26 +75,26 @@ def read_json(data: bytes) -> Statement:
     pages = _pages(data)
     lines: list[Billed] = []
     spans: list[tuple[int, int]] = []
-    kinds: set[tuple[str, str]] = set()
+    kinds: set[str] = set()
     for number, page in enumerate(pages, 1):
         where = f"page {number}"
         for place, bucket in enumerate(_buckets(page, where)):
             at = f"{where}, data[{place}]"
-            anthropic = "starting_at" in _object(bucket, at)
-            start, end = _iso(bucket, at) if anthropic else _unix(bucket, at)
+            dated = "starting_at" in _object(bucket, at)
+            start, end = _iso(bucket, at) if dated else _unix(bucket, at)
             spans.append((start, end))
             for index, result in enumerate(_results(bucket, at)):
                 here = f"{at}.results[{index}]"
                 one = _object(result, here)
-                kind = _kind(one, here, anthropic=anthropic)
+                kind = _kind(one, here, dated=dated)
                 kinds.add(kind)
                 lines.append(_READERS[kind](one, start, end, here))
         if page.get("has_more") and number == len(pages):
             raise StatementError(f"{where} says that there are more pages: fetch those too, and put one in each line")
     if len(kinds) > 1:
         raise StatementError("the pages are of different reports: reconcile one at a time")
-    provider, what = next(iter(kinds), ("", "an empty report"))
-    return Statement(provider=provider, kind=what, lines=lines, spans=spans)
+    kind = next(iter(kinds), "")
+    return Statement(format=kind, kind=_KINDS.get(kind, "an empty report"), lines=lines, spans=spans)
 
 
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
@@ -112,16 +121,16 @@ def _lines(data: bytes, first: msgspec.DecodeError) -> list[Any]:
     return pages
 
 
-def _kind(result: dict[str, Any], where: str, *, anthropic: bool) -> tuple[str, str]:
-    if anthropic:
+def _kind(result: dict[str, Any], where: str, *, dated: bool) -> str:
+    if dated:
         if "amount" in result:
-            return ("anthropic", "cost report")
+            return "anthropic_costs"
         if "uncached_input_tokens" in result:
-            return ("anthropic", "usage report")
+            return "anthropic_usage"
     elif str(result.get("object", "")).startswith("organization.costs."):
-        return ("openai", "costs")
+        return "openai_costs"
     elif str(result.get("object", "")).startswith("organization.usage."):
-        return ("openai", "usage")
+        return "openai_usage"
     raise StatementError(f"{where}: neither a line of OpenAI's usage or costs, nor of Anthropic's usage or cost report")
 
 
@@ -172,10 +181,10 @@ def _anthropic_cost(result: dict[str, Any], start: int, end: int, where: str) ->
 
 
 _READERS: Final = {
-    ("openai", "usage"): _openai_usage,
-    ("openai", "costs"): _openai_costs,
-    ("anthropic", "usage report"): _anthropic_usage,
-    ("anthropic", "cost report"): _anthropic_cost,
+    "openai_usage": _openai_usage,
+    "openai_costs": _openai_costs,
+    "anthropic_usage": _anthropic_usage,
+    "anthropic_costs": _anthropic_cost,
 }
 
 

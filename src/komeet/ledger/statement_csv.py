@@ -62,7 +62,7 @@ def read_csv(text: str, names: Mapping[str, str] | None = None) -> Statement:
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
     try:
         heading: Sequence[str] = reader.fieldnames or ()
-        provider, kind, columns = _columns(heading, names)
+        name, kind, columns = _columns(heading, names)
         lines: list[Billed] = []
         spans: list[tuple[int, int]] = []
         for row in reader:
@@ -78,7 +78,7 @@ def read_csv(text: str, names: Mapping[str, str] | None = None) -> Statement:
                 lines.append(_line(cells, span, where, items=kind == "costs"))
     except csv.Error as error:
         raise StatementError(f"line {reader.line_num}: {error}") from None
-    return Statement(provider=provider, kind=kind, lines=lines, spans=spans)
+    return Statement(format=name, kind=kind, lines=lines, spans=spans)
 
 
 def _columns(heading: Sequence[str], names: Mapping[str, str] | None) -> tuple[str, str, Mapping[str, str]]:
@@ -89,7 +89,7 @@ def _columns(heading: Sequence[str], names: Mapping[str, str] | None) -> tuple[s
         return "", "CSV", names
     for kind, needed, columns in (("costs", "amount_value", _COSTS), ("usage", "num_model_requests", _USAGE)):
         if needed in heading and "start_time" in heading:
-            return "openai", kind, {name: column for name, column in columns.items() if column in heading}
+            return f"openai_{kind}", kind, {name: column for name, column in columns.items() if column in heading}
     raise StatementError("line 1: not the heading of an export of OpenAI: name its columns with --map")
 
 

@@ -44,10 +44,11 @@ def node_of(data_dir: Path, clock: Clock) -> str:
         kept = path.read_text("ascii", "replace").strip()
         if kept:
             return kept
-    part = path.with_name(f"{_FILE}.{os.getpid()}")
-    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    name = new_id("node_", clock)
+    part = path.with_name(f"{_FILE}.{name}")
+    file = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(file, "w", encoding="ascii") as out:  # noqa: PTH123 - of a descriptor
-        out.write(new_id("node_", clock) + "\n")
+        out.write(name + "\n")
     with suppress(FileExistsError):
         os.link(part, path)  # of two that begin at once, one names the node
     part.unlink()
