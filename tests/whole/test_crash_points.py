@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import sys
@@ -77,6 +78,19 @@ class Crashing:
         with self.gateway.files.ledger.connect() as connection:
             return [(row.state, row.reason, row.cost) for row in connection.execute(wanted)]
 
+    def budget(self) -> tuple[int, int]:
+        """What is posted and held of the key's budget, the newest."""
+        with self.gateway.files.ledger.connect() as connection:
+            newest = connection.execute(
+                select(tables.budget_windows).order_by(tables.budget_windows.c.budget_id.desc()).limit(1)
+            ).one()
+            return newest.posted, newest.held
+
+    def command(self, *words: str) -> str:
+        done = self.gateway.command(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def accepted(self, model: str) -> int:
         return [request.json["model"] for request in self.upstream.received].count(model)
 
@@ -133,6 +147,28 @@ def test_a_worker_that_ends_at_any_point_leaves_the_outcome_of_that_point(
             until(lambda: rig.ends(f"plain-call-behind-{point}") == SETTLED)  # noqa: B023
             assert rig.accepted(model) == accepted, point
             assert rig.ends(model) == ends, point
+        resolve_orphans(rig)
+
+
+def resolve_orphans(rig: Crashing) -> None:
+    """Enter what the provider's log says of them, as an operator does: what they held is free again."""
+    orphans = json.loads(rig.command("ledger", "orphans", "--json"))
+    assert [f"plain-call-{point}" for point, (_, ends) in POINTS.items() if ends == LOST] == [
+        orphan["model"] for orphan in orphans
+    ]
+    posted, held = rig.budget()
+    assert held > 0
+    cost = 0
+    for orphan in orphans:
+        was_sent = rig.accepted(orphan["model"]) == 1
+        entered = ("--cost", f"0.{COST['plain']:09d}") if was_sent else ("--void",)
+        rig.command("ledger", "resolve", orphan["attempt"], *entered, "--reason", "the provider's log")
+        cost += COST["plain"] if was_sent else 0
+    assert rig.budget() == (posted + cost, 0)
+    assert cost == 2 * COST["plain"]
+    rig.call("plain-call-afterwards")
+    until(lambda: rig.ends("plain-call-afterwards") == SETTLED)
+    until(lambda: rig.budget() == (COST["plain"] * len(rig.upstream.received), 0))
 
 
 @pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
