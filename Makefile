@@ -58,6 +58,7 @@ docs: sync-dev ## write the pages that are made from the code
 	@$(RUN) python -m tests.clients.run --page
 	@$(RUN) python -m tests.wire.dialects.page > docs/dialects.md
 	@$(RUN) python -m tests.wire.recordings_page > docs/recordings.md
+	@$(RUN) python -m tests.metering.pricing_page > docs/pricing.md
 
 # The steps of `check`; each runs alone too.
 

@@ -10,14 +10,19 @@ from typing import Final, Protocol
 
 from komeet.api.application import Application
 from komeet.api.cors import Cors
+from komeet.api.payments import Payments
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
 from komeet.catalog import profiles
+from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
+from komeet.config.own import own_prices
 from komeet.config.prices import load_book
+from komeet.config.sales import sales_of
 from komeet.config.schema import Config
 from komeet.config.schema import Server as ServerConfig
 from komeet.config.tls import tls_files
+from komeet.config.webhook import webhook_of
 from komeet.core.clock import Clock, SystemClock
 from komeet.core.http import Origin, TlsFiles
 from komeet.core.secrets import Secret
@@ -35,12 +40,19 @@ from komeet.net.tasks import Tasks
 from komeet.net.trust import TlsFileError, Trust
 from komeet.net.turns import Turns
 from komeet.pipeline.admission import Admission
+from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
+from komeet.store.bookkeeper import Bookkeeper
 from komeet.store.database import Store
+from komeet.store.engine import Databases
+from komeet.store.payments import LedgerPayments
+from komeet.store.retention import Keep, Retention
+from komeet.telemetry.crossings import Crossings
 from komeet.telemetry.metrics import Metrics
+from komeet.telemetry.unpriced import UnpricedAlarm
 from komeet.wire.formats import FORMATS
 
 _log = logging.getLogger("komeet")
@@ -61,9 +73,9 @@ class Counting:
             return await asyncio.to_thread(self._counter.estimate, prompt, output, encoding=encoding, messages=messages)
 
 
-def directory(data_dir: Path, providers: tuple[Provider, ...]) -> Directory[Provider]:
+def directory(data_dir: Path, providers: tuple[Provider, ...], config: Config) -> Directory[Provider]:
     """Return the models that these providers offer, with prices and profiles."""
-    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock())
+    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock(), own_prices(config))
 
 
 def trust_of(config: Config, providers: tuple[Provider, ...]) -> Trust:
@@ -93,6 +105,15 @@ def proxies_of(config: Config, environment: Mapping[str, str]) -> Proxies:
         return from_environment(environment)
     except ProxyError as error:
         raise ConfigError(str(error)) from None
+
+
+def databases_of(config: Config) -> Databases:
+    """Return where the databases are, as the configuration says it."""
+    return Databases(
+        ledger=config.ledger.database,
+        requests=config.request_log.database,
+        key_grace=config.ledger.key_grace_seconds,
+    )
 
 
 class Team(Protocol):
@@ -130,18 +151,23 @@ class Gateway:
         self._clock: Final = SystemClock()
         self._certificates: Final = _certificates(config.server, self._clock)
         self._team: Final = team
-        durability = config.ledger.durability
-        self._store: Final = (
-            Store.open(data_dir, self._clock, durability=durability)
-            if team is None
-            else Store.join(data_dir, self._clock, durability=durability, session=team.session)
-        )
+        self._store: Final = _open_store(config, data_dir, self._clock, team)
         try:
-            self.directory: Final = directory(data_dir, providers)
+            self.directory: Final = directory(data_dir, providers, config)
             self.directory.listing()  # so that the first who asks for it, or mistypes a name, keeps nobody waiting
         except BaseException:
             self._store.close()
             raise
+        self._books: Final = (
+            Bookkeeper(self._store.files.ledger, self._clock, data_dir / "komeet.books")
+            if config.ledger.watch_books
+            else None
+        )
+        self._retention: Final = Retention(
+            self._store.files.requests,
+            self._clock,
+            Keep(days=config.request_log.keep_days, bodies_days=config.request_log.keep_bodies_days),
+        )
         self._tasks: Final = Tasks()
         self._stalls: Final = StallWatch(self._clock)
         self.metrics: Final = Metrics()
@@ -157,6 +183,7 @@ class Gateway:
             self._clock, limits=_client_limits(self._config), trust=self._trust, proxies=self._proxies
         )
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
+        limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
@@ -170,13 +197,11 @@ class Gateway:
             media=self._media(),
             tasks=self._tasks,
             admission=admission,
-            observers=(self._store.requests, self.metrics),
-            policy=Policy(
-                unpriced=self._config.ledger.unpriced,
-                budget_output_tokens=self._config.ledger.budget_output_tokens,
-                losses=self._config.translation.losses,
-                pass_through=self._config.translation.pass_through,
-            ),
+            limits=limits,
+            once=self._store.once,
+            sales=sales_of(self._config.sales),
+            observers=(self._store.requests, self.metrics, UnpricedAlarm(self._clock)),
+            policy=_policy(self._config),
         )
         ledger, loop = self._store.ledger, asyncio.get_running_loop()
         turns = Turns(self._clock, loop.call_soon, self._config.server.max_wait_seconds)
@@ -184,23 +209,32 @@ class Gateway:
             {
                 "komeet_calls_running": ("Calls under way", lambda: admission.running),
                 "komeet_calls_shed": ("Calls refused because too many were under way", lambda: admission.shed),
+                "komeet_calls_limited": ("Calls refused by a rate limit", lambda: limits.refused),
                 "komeet_overloaded": ("Workers that refuse calls since they cannot keep up", lambda: turns.overloaded),
                 "komeet_loop_stalls": ("Times that an event loop stood still", lambda: self._stalls.count),
                 "komeet_tasks": ("Tasks of the event loops", lambda: len(asyncio.all_tasks(loop))),
                 "komeet_ledger_waiting": ("Holds and outcomes that are not durable yet", lambda: ledger.waiting),
                 "komeet_ledger_failing": ("Workers that cannot write the ledger", lambda: ledger.failing),
                 "komeet_ledger_overruns": ("Attempts billed above their reservation", lambda: ledger.overruns),
+                "komeet_ledger_audit_ok": (
+                    "1 once the books have been audited and found right",
+                    lambda: self._books is not None and self._books.right,
+                ),
+                "komeet_ledger_audit_differences": (
+                    "What the last audit of the books found wrong",
+                    lambda: 0 if self._books is None else self._books.differences,
+                ),
                 "komeet_request_log_dropped": ("Lines lost to the request log", lambda: self._store.requests.dropped),
             }
         )
         cors = self._config.server.cors
         application = Application(
-            routes(ports, self._missing, self._exposition), ports, Cors(cors.origins) if cors.origins else None, turns
+            routes(ports, self._missing, self._exposition, self._payments()),
+            ports,
+            Cors(cors.origins) if cors.origins else None,
+            turns,
         )
-        await self._store.keys.start(self._tasks.spawn)
-        self._stalls.start()
-        if self._embedded is not None and self._config.embedded.start == "at_start":
-            self._embedded.start()
+        await self._start_work(self._client)
         return Serving(
             handle=application.handle,
             refuse=application.refusal,
@@ -210,6 +244,22 @@ class Gateway:
             entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),
         )
 
+    async def _start_work(self, client: Client) -> None:
+        """Start what goes on beside the calls."""
+        self._crossings = Crossings(
+            self._store.ledger.take_crossings, self.metrics.crossed, self._clock, webhook_of(self._config, client)
+        )
+        await self._crossings.start(self._tasks.spawn)
+        await self._store.keys.start(self._tasks.spawn)
+        await self._store.nodes.start(self._tasks.spawn)
+        await self._store.once.start(self._tasks.spawn)
+        await self._retention.start(self._tasks.spawn)
+        if self._books is not None:
+            await self._books.start(self._tasks.spawn)
+        self._stalls.start()
+        if self._embedded is not None and self._config.embedded.start == "at_start":
+            self._embedded.start()
+
     async def stop(self, patience: float = 5.0) -> None:
         """Settle everything, close everything: each part whatever becomes of the others, and the ledger last.
 
@@ -217,13 +267,26 @@ class Gateway:
             patience: seconds that work behind calls (counting tokens) may still take.
         """
         async with AsyncExitStack() as ending:  # what is named last ends first
+            ending.callback(self._crossings.tell)  # what the last records crossed
             ending.push_async_callback(asyncio.to_thread, self._store.close)
             ending.push_async_callback(self._client.aclose)
             ending.push_async_callback(self._tasks.drain, patience)
+            ending.push_async_callback(self._crossings.stop)
+            ending.push_async_callback(self._retention.stop)
+            if self._books is not None:
+                ending.push_async_callback(self._books.stop)
+            ending.push_async_callback(self._store.nodes.stop)
+            ending.push_async_callback(self._store.once.stop)
             ending.callback(self._stalls.close)
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
+
+    def _payments(self) -> Payments | None:
+        secret = self._config.payments.webhook_secret
+        if secret is None:
+            return None
+        return Payments(LedgerPayments(self._store.files.ledger, self._clock), secret, self._clock)
 
     def _media(self) -> PublicMedia | None:
         wanted = self._config.media
@@ -241,6 +304,24 @@ class Gateway:
 
     def _missing(self) -> dict[str, str]:
         return {"ledger": "it cannot be written"} if self._store.ledger.failing else {}
+
+
+def _open_store(config: Config, data_dir: Path, clock: Clock, team: Team | None) -> Store:
+    """Open the data directory and its databases, alone or beside the others of a team."""
+    durability, databases = config.ledger.durability, databases_of(config)
+    if team is None:
+        return Store.open(data_dir, clock, durability=durability, databases=databases)
+    return Store.join(data_dir, clock, durability=durability, session=team.session, databases=databases)
+
+
+def _policy(config: Config) -> Policy:
+    return Policy(
+        unpriced=config.ledger.unpriced,
+        unpriced_with_budget=config.ledger.unpriced_with_budget,
+        budget_output_tokens=config.ledger.budget_output_tokens,
+        losses=config.translation.losses,
+        pass_through=config.translation.pass_through,
+    )
 
 
 def _client_limits(config: Config) -> ClientLimits:

@@ -44,7 +44,11 @@ def test_prices_of_the_origin(book: Book) -> None:
     assert price is not None
     assert price.version == book_version()
     assert price.steps[0].rates == Rates(
-        input=PerMillion(1_750_000_000), output=PerMillion(14_000_000_000), cache_read=PerMillion(175_000_000)
+        input=PerMillion(1_750_000_000),
+        output=PerMillion(14_000_000_000),
+        cache_read=PerMillion(175_000_000),
+        web_search=PerMillion(10_000_000_000_000),
+        storage_search=PerMillion(2_500_000_000_000),
     )
     assert price.tiers["flex"][0].rates.output == 7_000_000_000
     assert price.tiers["priority"][0].rates.output == 28_000_000_000
@@ -52,6 +56,13 @@ def test_prices_of_the_origin(book: Book) -> None:
     pro = book.find("openai", "gpt-5.2-pro", at=NOW)
     assert pro is not None
     assert (pro.steps[0].rates.input, pro.steps[0].rates.output) == (21_000_000_000, 168_000_000_000)
+
+
+def test_searches_that_run_at_the_provider_have_a_price(book: Book) -> None:
+    price = book.find("openai", "gpt-4o", at=NOW)
+    assert price is not None
+    assert price.steps[0].rates.web_search == 10_000 * 10**9  # 10 dollars per thousand
+    assert price.steps[0].rates.storage_search == 2_500 * 10**9
 
 
 def test_a_price_by_context_length_is_a_cliff(book: Book) -> None:
@@ -146,7 +157,7 @@ def test_a_model_without_a_price_for_output_is_found_only_when_asked_for(book: B
 
 def test_what_is_not_carried_is_named(book: Book) -> None:
     entries = {(provider, entry.id): entry for provider in book.providers for entry in book.entries(provider)}
-    assert "web_searches_kcount" in entries["openai", "gpt-5.2"].omitted
+    assert entries["openai", "gpt-5.2"].omitted == ()
     assert "audio_hours" in entries["openai", "whisper-1"].omitted
     assert entries["openrouter", "google/gemini-2.5-flash"].rounded == ("cache_write_mtok",)
     rounded = [key for key, entry in entries.items() if entry.rounded]

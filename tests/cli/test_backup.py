@@ -34,6 +34,24 @@ def test_the_file_is_named_alone_on_standard_output(komeet: Komeet, tmp_path: Pa
     assert "mine" in komeet("key", "list", "--data-dir", str(tmp_path / "new")).out
 
 
+def test_what_is_on_postgresql_is_left_to_its_own_tools(komeet: Komeet, tmp_path: Path) -> None:
+    config = tmp_path / "komeet.yaml"
+    config.write_text("ledger: {database: 'postgresql://me@db.example/komeet'}\nrequest_log: {database: local}\n")
+    komeet.key()  # which makes a request log too
+    said = komeet("backup", str(tmp_path / "a"), "--config", str(config))
+    assert (said.status, said.out) == (0, f"{tmp_path / 'a'}\n")
+    assert "pg_dump" in said.err
+    assert "requests.db (" in said.err
+    assert "komeet.db" not in said.err
+    assert "requests.db as of" in komeet("restore", str(tmp_path / "a"), "--data-dir", str(tmp_path / "new")).out
+    config.write_text("ledger: {database: 'postgresql://me@db.example/komeet'}\n")
+    for arguments, said_so in ((("backup", "b"), "pg_dump"), (("restore", "a"), "pg_restore")):
+        refused = komeet(*arguments, "--config", str(config))
+        assert refused.status == 1
+        assert said_so in refused.err
+    assert not (tmp_path / "b").exists()
+
+
 def test_the_request_log_can_be_left_out(komeet: Komeet, tmp_path: Path) -> None:
     komeet.key()
     said = komeet("backup", str(tmp_path / "a"), "--without-requests")

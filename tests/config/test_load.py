@@ -38,6 +38,9 @@ from komeet.core.secrets import Secret
         ("server: [", "line 1"),
         ("- 1", "the file: expected object, got array"),
         ("ledger: {durability: maybe}", "ledger.durability: invalid enum value 'maybe'"),
+        ("ledger: {database: 'mysql://me@host/db'}", "ledger.database: expected postgresql://user@host/database"),
+        ("request_log: {database: remote}", "request_log.database: expected postgresql://user@host/database, `local`"),
+        ("request_log: {keep_days: 0}", "request_log.keep_days: expected int >= 1"),
     ],
 )
 def test_mistakes_are_named_by_their_path(text: str, message: str) -> None:
@@ -56,6 +59,17 @@ def test_environment_variables_and_defaults_are_put_in() -> None:
     assert config.providers[0].api_key == Secret("sk-canary")
     assert config.providers[0].base_url == "https://example.com/v1"
     assert "canary" not in repr(config)
+
+
+def test_an_address_of_a_database_is_a_secret_and_may_be_empty() -> None:
+    text = "ledger: {database: '${DATABASE:-}'}\nrequest_log: {database: local, keep_bodies_days: 7}"
+    config = parse(text, {"DATABASE": "postgresql://me:canary@host/db"})
+    assert config.ledger.database == Secret("postgresql://me:canary@host/db")
+    assert "canary" not in repr(config)
+    assert not parse(text, {}).ledger.database
+    with pytest.raises(ConfigError) as caught:
+        parse(text, {"DATABASE": "postgres:canary"})
+    assert "canary" not in str(caught.value)
 
 
 def test_an_empty_file_is_the_defaults() -> None:

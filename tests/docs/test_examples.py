@@ -15,7 +15,7 @@ from komeet.cli.commands import COMMANDS, program
 from komeet.config.load import parse
 
 _INLINE = re.compile(r"`((?:\.venv/bin/)?komeet [^`]+)`")
-_GIVEN = {"GROQ_API_KEY": "x"}
+_GIVEN = {"GROQ_API_KEY": "x", "KOMEET_WEBHOOK_SECRET": "x" * 16, "KOMEET_PAYMENTS_SECRET": "x" * 16}
 
 
 def known() -> dict[tuple[str, ...], set[str]]:
@@ -36,7 +36,7 @@ def _options(command: Any) -> set[str]:
 def mistakes(words: list[str]) -> Iterator[str]:
     """What a call of komeet, without the program's own name, has that there is not."""
     commands = known()
-    groups = {path[0] for path in commands if len(path) == 2}
+    groups = {path[0] for path in commands if len(path) == 2} - {"usage"}  # which does something by itself
     names = tuple(word for word in words[:2] if not word.startswith("-"))
     path = names if names in commands else names[:1]
     if path not in commands or (len(path) == 1 and path[0] in groups):

@@ -24,8 +24,9 @@ maybe = st.none() | rate
 
 @st.composite
 def rates(draw: st.DrawFn) -> Rates:
-    optional = {name: draw(maybe) for name in Rates.__struct_fields__ if name not in {"input", "output", "request"}}
-    return Rates(input=draw(rate), output=draw(rate), request=draw(rate), **optional)
+    always = {"input", "output", "request", "web_search", "storage_search", "audio_ms"}
+    optional: dict[str, Any] = {name: draw(maybe) for name in Rates.__struct_fields__ if name not in always}
+    return Rates(input=draw(rate), output=draw(rate), request=draw(rate), web_search=draw(rate), **optional)
 
 
 @st.composite
@@ -200,12 +201,19 @@ def test_charges_that_are_not_carried_have_no_bound_where_a_call_may_meet_them()
         return upper_bound(extent, profile, ModelPrice(version="t", steps=steps, omitted=omitted), 1)
 
     text, picture = Extent(bytes=10), Extent(bytes=10, media=1)
-    assert bound(text, "web_searches_kcount", "audio_hours") is not None
-    assert bound(picture, "web_searches_kcount") is not None
+    assert bound(text, "code_executions_kcount", "audio_hours") is not None
+    assert bound(picture, "code_executions_kcount") is not None
     assert bound(picture, "audio_hours") is None
     assert bound(text, "output_citation_mtok") is None
     assert bound(Extent(bytes=10, hosted_tools=True)) is None
     assert upper_bound(text, Profile(hosted_tools=True), flat(input=1, output=1), 1) is None
+
+
+def test_sound_by_its_length_has_no_bound_where_a_call_may_carry_some() -> None:
+    price = flat(input=MILLION, output=0, audio_ms=1)
+    profile = Profile(context_window=1000)
+    assert upper_bound(Extent(bytes=10), profile, price, 0) is not None
+    assert upper_bound(Extent(bytes=10, media=1), profile, price, 0) is None
 
 
 def test_a_free_model_needs_no_limits() -> None:

@@ -17,7 +17,7 @@ from komeet.core.clock import ManualClock
 from komeet.core.errors import BudgetExceeded, KomeetError
 from komeet.core.http import Headers, HttpRequest, Origin, Outgoing
 from komeet.core.secrets import Secret
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.pipeline.call import Call
 from komeet.pipeline.ports import Policy, Ports
 from komeet.pipeline.run import run
@@ -122,15 +122,25 @@ class FakeFetcher:
 
 
 class FakeLedger:
-    """Notes holds and outcomes; admits what fits into `room`."""
+    """Notes holds and outcomes; admits what fits into `room`, which is of a hard budget where `bounded`."""
 
-    def __init__(self, room: int | None = None) -> None:
+    def __init__(self, room: int | None = None, *, bounded: bool = False) -> None:
         self.room = room
+        self.bounded = bounded
         self.holds: list[Hold] = []
         self.outcomes: list[Outcome] = []
 
-    async def hold(self, hold: Hold) -> None:
-        if self.room is not None and hold.amount > self.room:
+    def knows(self, books: int) -> bool:
+        return True
+
+    async def learn(self) -> None:
+        return None
+
+    def is_bounded(self, subject: Subject, provider: str, model: str) -> bool:
+        return self.bounded
+
+    async def hold(self, hold: Hold, subject: Subject) -> None:
+        if self.room is not None and hold.most_charged > self.room:
             raise BudgetExceeded("No room.", room=self.room)
         try:
             await Point("hold")
@@ -302,7 +312,7 @@ class World:
     """Whether the caller left before its answer was complete."""
 
     def __post_init__(self) -> None:
-        self.ledger = FakeLedger(self.room)
+        self.ledger = FakeLedger(self.room, bounded=self.key.budget is not None)
         self.fetcher = FakeFetcher(self.exchanges)
         self.reply = FakeReply()
         provider = make(

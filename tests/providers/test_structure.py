@@ -9,8 +9,8 @@ from komeet.providers import registry
 
 SOURCE = Path(komeet.__file__).parent
 
-WHERE_LOCAL_IS_NAMED = {"app.py", "local", "config", "cli"}
-"""The embedded model is started by name: the rooms that may say `local`."""
+WHERE_LOCAL_IS_NAMED = {"app.py", "local", "config", "cli", "store"}
+"""The embedded model is started by name, and a request log may be local: the rooms that may say the word."""
 
 
 def literals(tree: ast.AST) -> Iterator[str]:

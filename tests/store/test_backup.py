@@ -25,6 +25,7 @@ from komeet.core.clock import ManualClock
 from komeet.store.audit import audit, read_books
 from komeet.store.backup import back_up, check
 from komeet.store.database import Store
+from komeet.store.engine import LEDGER_FILE, REQUESTS_FILE
 from komeet.store.errors import StoreError
 from komeet.store.keys import create_key, list_keys
 from komeet.store.lock import DirectoryLock
@@ -48,7 +49,8 @@ def _add_key(data_dir: Path, name: str) -> None:
 
 
 def _back_up(data_dir: Path, target: Path, *, requests: bool = True) -> Path:
-    return back_up(data_dir, target, ManualClock(), version="1.2.3", requests=requests)[0]
+    wanted = (LEDGER_FILE, REQUESTS_FILE) if requests else (LEDGER_FILE,)
+    return back_up(data_dir, target, ManualClock(), version="1.2.3", wanted=wanted)[0]
 
 
 def _files(folder: Path) -> dict[str, str]:
@@ -102,8 +104,9 @@ import asyncio, os, sys
 from pathlib import Path
 from komeet.canonical.record import CallRecord
 from komeet.core.clock import SystemClock
+from komeet.core.errors import Unavailable
 from komeet.core.money import Nano
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.store.database import Store
 from komeet.store.keys import create_key
 
@@ -117,7 +120,12 @@ async def call(number):
         attempt_id=attempt, request_id=attempt, key_id=key.id, accounts=(key.account,), provider="openai", model="m",
         model_asked="m", amount=Nano(10), held_at=clock.unix_ms(),
     )
-    await store.ledger.hold(hold)
+    while True:
+        try:
+            await store.ledger.hold(hold, Subject(key.id))
+            break
+        except Unavailable:  # as much as the database cannot keep up with
+            await asyncio.sleep(0.05)
     os.write(1, f"{attempt}\\n".encode())
     state = (State.SETTLED, State.VOIDED, State.ORPHAN)[number % 3]
     store.ledger.end(Outcome(attempt_id=attempt, state=state, cost=Nano(7), ended_at=clock.unix_ms()))
@@ -128,6 +136,7 @@ async def call(number):
 async def worker(first):
     for number in range(first, 1_000_000, 20):
         await call(number)
+        await asyncio.sleep(0.01)
 
 async def main():
     await asyncio.gather(*map(worker, range(20)))
@@ -155,7 +164,7 @@ def test_under_load_each_backup_is_of_one_moment_and_has_all_that_came_before_it
     reader.start()
     try:
         backups: list[tuple[Path, set[str], int]] = []
-        for number in range(5):
+        for number in range(3):
             with arrived:
                 seen = len(acknowledged)
                 assert arrived.wait_for(lambda least=seen + 300: len(acknowledged) >= least, 60)
@@ -393,7 +402,8 @@ WRONG: Mapping[str, tuple[Change, str]] = {
     "a file too many": (lambda _, files: files.update(extra=b"x"), "holds more"),
     "a file too few": (lambda _, files: files.pop("requests.db"), r"requests\.db is missing"),
     "another size": (lambda manifest, _: manifest["files"][0].update(bytes=1), "another size"),
-    "no ledger": (lambda manifest, _: manifest["files"].pop(0), "does not name the databases"),
+    "another file than it names": (lambda manifest, _: manifest["files"].pop(0), r"requests\.db is missing"),
+    "no database": (lambda manifest, _: manifest["files"].clear(), "does not name the databases"),
     "one twice": (lambda manifest, _: manifest["files"].append(manifest["files"][0]), "does not name the databases"),
     "another schema than it says": (
         lambda manifest, _: manifest["files"][0].update(schema="requests_0001"),
@@ -412,7 +422,7 @@ def test_an_archive_that_is_wrong_changes_nothing(data_dir: Path, archive: Path,
     with pytest.raises(StoreError, match=message):
         restore(wrong, data_dir, force=True)
     assert (_files(data_dir), set(tmp_path.iterdir())) == (before, around)
-    assert not [path for path in data_dir.iterdir() if path.is_dir()]
+    assert {path.name for path in data_dir.iterdir() if path.is_dir()} <= {"journal"}
 
 
 def test_an_archive_cut_or_changed_anywhere_is_refused(data_dir: Path, archive: Path, tmp_path: Path) -> None:

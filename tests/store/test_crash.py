@@ -19,7 +19,7 @@ from pathlib import Path
 from random import Random
 from komeet.core.clock import SystemClock
 from komeet.core.money import Nano
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.store.database import Store
 from komeet.store.keys import create_key
 
@@ -34,7 +34,7 @@ async def call(number):
         attempt_id=attempt, request_id="req", key_id=key.id, accounts=(key.account,), provider="openai", model="m",
         model_asked="m", amount=Nano(10), held_at=clock.unix_ms(),
     )
-    await store.ledger.hold(hold)
+    await store.ledger.hold(hold, Subject(key.id))
     os.write(1, f"{attempt}\\n".encode())
     for _ in range(chance.randrange(5)):
         await asyncio.sleep(0.001)
@@ -83,7 +83,8 @@ def test_after_kill_9_each_hold_has_exactly_one_outcome(tmp_path: Path) -> None:
         store.close()
         again = Store.open(tmp_path, ManualClock())
         assert again.recovered == 0
-        assert recover(again.files.ledger, 0) == 0
+        found = recover(again.files.ledger, tmp_path / "journal", node="", boot="", now_ms=0)
+        assert (found.orphans, found.records) == (0, 0)
         with again.files.ledger.connect() as connection, connection.begin():
             assert read_books(connection) == books
         again.close()

@@ -66,7 +66,9 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     try:
         store = Store.open(tmp_path / "data", ManualClock())
         create_key(store.files.ledger, ManualClock(), name="app")
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "data").iterdir()}
+        modes = {
+            file.name: stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "data").rglob("*") if file.is_file()
+        }
         store.close()
     finally:
         os.umask(before)

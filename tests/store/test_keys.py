@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-import sqlite3
-from collections.abc import Coroutine, Generator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event
+from tests.store.postgres import BOTH
+from tests.store.reach import out_of_reach
 
 from komeet.access.keys import PREFIX, digest
 from komeet.core.clock import ManualClock
@@ -19,18 +19,8 @@ from komeet.store.database import Store
 from komeet.store.errors import StoreError
 from komeet.store.key_directory import KeyDirectory
 from komeet.store.keys import change_budget, create_key, list_keys, revoke_key
-from komeet.store.sqlite import open_engine
 
-
-@contextmanager
-def out_of_reach(engine: Engine) -> Generator[None]:
-    """Another process has the file for itself."""
-    engine.dispose()
-    thief = sqlite3.connect(str(engine.url.database), isolation_level=None)
-    with closing(thief):
-        thief.execute("PRAGMA locking_mode=EXCLUSIVE")
-        thief.execute("BEGIN EXCLUSIVE")
-        yield
+DATABASES = BOTH
 
 
 def test_a_key_is_kept_with_all_that_it_may_do(engine: Engine, clock: ManualClock) -> None:
@@ -91,8 +81,8 @@ def test_an_unknown_key_is_named_but_never_repeated_if_it_is_a_secret(engine: En
 
 def test_a_budget_can_be_changed_and_taken_away(engine: Engine, clock: ManualClock) -> None:
     create_key(engine, clock, name="app", budget=Nano(5))
-    assert change_budget(engine, "app", Nano(7)).budget == 7
-    assert change_budget(engine, "app", None).budget is None
+    assert change_budget(engine, clock, "app", Nano(7)).budget == 7
+    assert change_budget(engine, clock, "app", None).budget is None
 
 
 def test_no_file_has_the_key_in_it(tmp_path: Path, clock: ManualClock, caplog: pytest.LogCaptureFixture) -> None:
@@ -102,9 +92,9 @@ def test_no_file_has_the_key_in_it(tmp_path: Path, clock: ManualClock, caplog: p
     store.keys.refresh()
     assert asyncio.run(store.keys.find(digest(secret.reveal()))) == key
     revoke_key(store.files.ledger, clock, secret.reveal())
-    contents = [file.read_bytes() for file in tmp_path.iterdir()]
+    contents = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     store.close()
-    contents += [file.read_bytes() for file in tmp_path.iterdir()]
+    contents += [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
     assert any(key.digest in content for content in contents)
     random = secret.reveal().removeprefix(PREFIX)
     for content in [*contents, caplog.text.encode()]:
@@ -113,21 +103,22 @@ def test_no_file_has_the_key_in_it(tmp_path: Path, clock: ManualClock, caplog: p
     assert key.digest.hex() not in caplog.text
 
 
-def test_a_running_server_sees_what_another_connection_changes(engine: Engine, clock: ManualClock) -> None:
-    other = open_engine(Path(str(engine.url.database)))
+def test_a_running_server_sees_what_another_connection_changes(
+    engine: Engine, clock: ManualClock, another: Callable[[], Engine]
+) -> None:
+    other = another()
     directory = KeyDirectory(engine, clock)
     assert directory.refresh()
     key, _ = create_key(other, clock, name="app")
     assert directory.known(key.digest) is None
     assert directory.refresh()
     assert directory.known(key.digest) == key
-    changed = change_budget(other, key.id, Nano(9))
+    changed = change_budget(other, clock, key.id, Nano(9))
     assert directory.refresh()
     assert directory.known(key.digest) == changed
     revoked = revoke_key(other, clock, key.id)
     assert directory.refresh()
     assert directory.known(key.digest) == revoked
-    other.dispose()
 
 
 def test_the_watch_sees_changes_by_itself(engine: Engine, clock: ManualClock) -> None:

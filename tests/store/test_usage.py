@@ -1,41 +1,76 @@
-"""The usage report against sums made by hand, from the rows that budgets are checked against."""
+"""The usage report against sums made by hand, attempt by attempt, from the rows that budgets are checked against."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
-from msgspec.structs import astuple, replace
-from sqlalchemy import Engine
+from msgspec.structs import astuple
+from sqlalchemy import Engine, insert, select, update
+from tests.store.postgres import BOTH
 
 from komeet.access.keys import Key
 from komeet.canonical.usage import Usage
 from komeet.core.clock import ManualClock
 from komeet.core.money import Nano
 from komeet.ledger.port import Hold, Outcome, State
+from komeet.store.hours import add_to_hour
 from komeet.store.keys import create_key
-from komeet.store.ledger_writer import LedgerWriter
-from komeet.store.usage import By, report_usage
+from komeet.store.ledger_rows import Memory, apply
+from komeet.store.tables import accounts, entries, keys, organisations, projects, usage_hours, users
+from komeet.store.transactions import writing
+from komeet.store.usage import By, UsageRow, report_usage
 
-DAY = 86_400_000
-NOON = 1_763_812_800_000  # 2025-11-22T12:00:00Z
+DATABASES = BOTH
+HOUR, DAY = 3_600_000, 86_400_000
+START = 1_792_803_600_000  # 2026-10-24T01:00:00Z: a day before clocks change in Amsterdam
+SPAN = 3 * DAY
 
 Attempt = tuple[Hold, Outcome | None]
 
 
+@dataclass
+class Books:
+    attempts: list[Attempt]
+    corrections: list[tuple[Hold, int, int, int]] = field(default_factory=list)
+    """The attempt, when, cost, charge."""
+
+
+def _owners(engine: Engine, key: Key, number: int) -> None:
+    with writing(engine) as connection:
+        account = connection.execute(select(accounts.c.id).limit(1)).scalar_one()
+        shared = {"account_id": account, "created_at": 0}
+        connection.execute(insert(organisations).values(id=f"org_{number}", name=f"acme {number}", **shared))
+        of = {"organisation_id": f"org_{number}", "name": f"name {number}", **shared}
+        connection.execute(insert(projects).values(id=f"proj_{number}", **of))
+        connection.execute(insert(users).values(id=f"usr_{number}", **of))
+        connection.execute(
+            update(keys)
+            .where(keys.c.id == key.id)
+            .values(organisation_id=f"org_{number}", project_id=f"proj_{number}", user_id=f"usr_{number}")
+        )
+
+
 @pytest.fixture
-def attempts(engine: Engine, clock: ManualClock) -> list[Attempt]:
-    """Attempts of two keys of the same name, three models, two days, any outcome, some still open."""
-    keys = [
+def books(engine: Engine, clock: ManualClock) -> Books:
+    """Random attempts of three keys, two of the same name, over three days, some open, some corrected."""
+    chance = Random(7)
+    made = [
         create_key(engine, clock, name="app", tags=["blue", "team"])[0],
         create_key(engine, clock, name="app", tags=["red", "team"])[0],
         create_key(engine, clock, name="bare")[0],
     ]
+    for number, key in enumerate(made[:2]):
+        _owners(engine, key, number)
     models = [("openai", "gpt-5.2"), ("openai", "gpt-5.2-mini"), ("local", "smollm2-135m")]
-    made: list[Attempt] = []
-    for number in range(120):
-        key, (provider, model) = keys[number % 3], models[number // 3 % 3]
-        at = NOON + (number % 2) * DAY
+    found = Books([])
+    for number in range(400):
+        key, (provider, model) = chance.choice(made), chance.choice(models)
+        at = START + chance.randrange(SPAN)
         hold = Hold(
             attempt_id=f"att_{number:03d}",
             request_id="req",
@@ -46,20 +81,31 @@ def attempts(engine: Engine, clock: ManualClock) -> list[Attempt]:
             model_asked="m",
             tags=key.tags,
             amount=Nano(100 + number),
-            held_at=at,
+            held_at=at - chance.randrange(HOUR),
         )
-        made.append((hold, _outcome(hold, number, at)))
+        found.attempts.append((hold, _outcome(hold, number, at)))
+    for start in range(0, 400, 50):
+        with writing(engine) as connection:
+            part = found.attempts[start : start + 50]
+            apply(connection, [hold for hold, _ in part], Memory(), "wrk")
+            apply(connection, [outcome for _, outcome in part if outcome is not None], Memory(), "wrk")
+    settled = [hold for hold, outcome in found.attempts if outcome is not None and outcome.state is State.SETTLED]
+    for hold in settled[:5]:
+        at = START + chance.randrange(SPAN)
+        correct(engine, hold, at, -3, 7)
+        found.corrections.append((hold, at, -3, 7))
+    return found
 
-    async def main() -> None:
-        ledger = LedgerWriter(engine, clock)
-        await asyncio.gather(*(ledger.hold(hold) for hold, _ in made))
-        for _, outcome in made:
-            if outcome is not None:
-                ledger.end(outcome)
-        ledger.close()
 
-    asyncio.run(main())
-    return made
+def correct(engine: Engine, hold: Hold, at: int, cost: int, charge: int) -> None:
+    with writing(engine) as connection:
+        connection.execute(
+            insert(entries).values(
+                kind="correction", attempt_id=hold.attempt_id, reference="", cost=cost, charge=charge, reason="r",
+                actor="a", created_at=at,
+            )
+        )  # fmt: skip
+        add_to_hour(connection, hold.attempt_id, at, cost=cost, charge=charge)
 
 
 def _outcome(hold: Hold, number: int, at: int) -> Outcome | None:
@@ -75,6 +121,7 @@ def _outcome(hold: Hold, number: int, at: int) -> Outcome | None:
                 attempt_id=hold.attempt_id,
                 state=State.SETTLED,
                 cost=Nano(0 if rest == 3 else number * 2),
+                charge=None if rest == 5 else Nano(number * 3),
                 usage=Usage(**{name: number + place for place, name in enumerate(Usage.__struct_fields__)}),
                 unpriced=rest == 3,
                 estimated=rest == 4,
@@ -82,71 +129,119 @@ def _outcome(hold: Hold, number: int, at: int) -> Outcome | None:
             )
 
 
-GROUPS: dict[By, Callable[[Hold], list[str]]] = {
-    "key": lambda hold: [hold.key_id],
-    "model": lambda hold: [f"{hold.provider}/{hold.model}"],
-    "day": lambda hold: ["2025-11-22" if hold.held_at == NOON else "2025-11-23"],
-    "tag": lambda hold: list(hold.tags) or [""],
-    "provider": lambda hold: [hold.provider],
-}
+def _moment(at: int, zone: str) -> datetime:
+    return datetime.fromtimestamp(at // 1000, ZoneInfo(zone))
 
 
-def _sums(attempts: list[Attempt], groups: Callable[[Hold], list[str]]) -> dict[str, tuple[object, ...]]:
-    grouped: defaultdict[str, list[Attempt]] = defaultdict(list)
-    for hold, outcome in attempts:
-        for name in groups(hold):
-            grouped[name].append((hold, outcome))
-    return {name: _sum(members) for name, members in grouped.items()}
+def groups(engine: Engine, by: By, zone: str) -> Callable[[Hold, int], list[tuple[str, str]]]:
+    """The rows in which an attempt counts that happened at a moment: their names and ids."""
+    with engine.connect() as connection:
+        known = {row.id: row for row in connection.execute(select(keys))}
+
+    def rows(hold: Hold, at: int) -> list[tuple[str, str]]:
+        number = next(
+            (n for n, row in enumerate(("org_0", "org_1")) if known[hold.key_id].organisation_id == row), None
+        )
+        match by:
+            case "key":
+                return [(known[hold.key_id].name, hold.key_id)]
+            case "model":
+                return [(f"{hold.provider}/{hold.model}", "")]
+            case "provider":
+                return [(hold.provider, "")]
+            case "tag":
+                return [(tag, "") for tag in hold.tags or ("",)]
+            case "hour":
+                return [(_moment(at // HOUR * HOUR, zone).isoformat(timespec="minutes"), "")]
+            case "day":
+                return [(_moment(at, zone).date().isoformat(), "")]
+            case "month":
+                return [(f"{_moment(at, zone):%Y-%m}", "")]
+            case "organisation":
+                return [("", "") if number is None else (f"acme {number}", f"org_{number}")]
+            case "project":
+                return [("", "") if number is None else (f"name {number}", f"proj_{number}")]
+            case "user":
+                return [("", "") if number is None else (f"name {number}", f"usr_{number}")]
+
+    return rows
 
 
-def _sum(members: list[Attempt]) -> tuple[object, ...]:
-    ended = [(hold, outcome) for hold, outcome in members if outcome is not None]
-    settled = [(hold, outcome) for hold, outcome in ended if outcome.state is State.SETTLED]
-    orphans = [hold for hold, outcome in ended if outcome.state is State.ORPHAN]
-    still_held = [hold for hold, outcome in members if outcome is None] + orphans
-    return (
-        len(settled) + len(orphans),
-        len(ended) - len(settled) - len(orphans),
-        tuple(map(sum, zip(*(astuple(outcome.usage) for _, outcome in ended), strict=True))),
-        sum(outcome.cost for _, outcome in settled),
-        sum(outcome.estimated for _, outcome in settled),
-        sum(outcome.unpriced for _, outcome in settled),
-        len(orphans),
-        sum(max(0, outcome.cost - hold.amount) for hold, outcome in settled),
-        sum(hold.amount for hold in still_held),
-    )
+def by_hand(books: Books, rows: Callable[[Hold, int], list[tuple[str, str]]], since: int, until: int) -> dict[Any, Any]:
+    """Counts, usage, cost, charge, overrun and held, by row."""
+    found: defaultdict[Any, list[int]] = defaultdict(lambda: [0] * (9 + len(Usage.__struct_fields__)))
+
+    def add(hold: Hold, at: int, numbers: list[int]) -> None:
+        if since <= at < until:
+            for name in rows(hold, at):
+                found[name] = [one + other for one, other in zip(found[name], numbers, strict=True)]
+
+    nothing = [0] * len(Usage.__struct_fields__)
+    for hold, outcome in books.attempts:
+        is_open = outcome is None or outcome.state is State.ORPHAN
+        if is_open:
+            add(hold, hold.held_at, [0] * 8 + [hold.amount, *nothing])
+        if outcome is None:
+            continue
+        settled, orphan = outcome.state is State.SETTLED, outcome.state is State.ORPHAN
+        numbers = [settled or orphan, outcome.state is State.VOIDED, settled and outcome.estimated]
+        numbers += [settled and outcome.unpriced, orphan, outcome.cost, outcome.charged]
+        numbers += [0, 0, *astuple(outcome.usage)]  # without a hard budget nothing is an overrun
+        add(hold, outcome.ended_at, numbers)
+    for hold, at, cost, charge in books.corrections:
+        add(hold, at, [0] * 5 + [cost, charge, 0, 0, *nothing])
+    return dict(found)
 
 
-@pytest.mark.parametrize("by", GROUPS)
-def test_the_report_is_the_sum_of_the_rows(engine: Engine, attempts: list[Attempt], by: By) -> None:
-    report = report_usage(engine, by)
-    found = {
-        row.key_id if by == "key" else row.name: astuple(replace(row, name="", key_id=""))[2:] for row in report.rows
-    }
-    found = {name: (*numbers[:2], astuple(numbers[2]), *numbers[3:]) for name, numbers in found.items()}
-    assert found == _sums(attempts, GROUPS[by])
-    total = astuple(report.total)[2:]
-    assert (*total[:2], astuple(total[2]), *total[3:]) == _sum(attempts)
-    if by == "key":
-        assert sorted(row.name for row in report.rows) == ["app", "app", "bare"]
+def numbers_of(row: UsageRow) -> list[int]:
+    counts = [row.calls, row.voided, row.estimated, row.unpriced, row.orphans, row.cost, row.charge]
+    return [*counts, row.overrun, row.held, *astuple(row.usage)]
 
 
-def test_the_dearest_comes_first_and_days_come_in_order(engine: Engine, attempts: list[Attempt]) -> None:
+ZONES = ("UTC", "Europe/Amsterdam", "Asia/Kolkata", "Asia/Kathmandu", "America/St_Johns")
+ALL_BY: tuple[By, ...] = ("model", "provider", "key", "user", "project", "organisation", "tag", "hour", "day", "month")
+
+
+@pytest.mark.parametrize("by", ALL_BY)
+def test_the_report_is_the_sum_of_the_rows_for_any_bounds_and_zone(engine: Engine, books: Books, by: By) -> None:
+    chance = Random(by)
+    bounds = [(None, None), (START, START + SPAN), (START + HOUR, START + HOUR + 1)]
+    bounds += [tuple(sorted(START + chance.randrange(SPAN) for _ in range(2))) for _ in range(12)]
+    bounds += [(START + chance.randrange(DAY), None), (None, START + chance.randrange(DAY))]
+    bounds += [(START + 61_000, START + 62_000), (START + 1, START + HOUR - 1), (START + 1, START + HOUR)]
+    for since, until in bounds:
+        for zone in ZONES if by in {"hour", "day", "month"} else ZONES[:1]:
+            report = report_usage(engine, by, since, until, zone)
+            wanted = by_hand(books, groups(engine, by, zone), since or 0, until or START + 2 * SPAN)
+            assert {(row.name, row.id): numbers_of(row) for row in report.rows} == wanted, (since, until, zone)
+            everything = by_hand(books, lambda _, __: [("", "")], since or 0, until or START + 2 * SPAN)
+            assert numbers_of(report.total) == everything.get(("", ""), numbers_of(UsageRow(name="")))
+
+
+def test_whole_hours_are_read_from_their_sums_alone(engine: Engine, books: Books) -> None:
+    with writing(engine) as connection:
+        connection.execute(update(usage_hours).values(cost=1))
+    rows = report_usage(engine, "day", START, START + SPAN).rows
+    with engine.connect() as connection:
+        assert sum(row.cost for row in rows) == len(connection.execute(select(usage_hours)).all())
+
+
+def test_the_dearest_comes_first_and_time_in_order(engine: Engine, books: Books) -> None:
     costs = [row.cost for row in report_usage(engine, "model").rows]
     assert costs == sorted(costs, reverse=True)
-    assert [row.name for row in report_usage(engine, "day").rows] == ["2025-11-22", "2025-11-23"]
+    days = [row.name for row in report_usage(engine, "day").rows]
+    assert days == ["2026-10-24", "2026-10-25", "2026-10-26", "2026-10-27"]
 
 
-def test_a_window_has_its_start_and_not_its_end(engine: Engine, attempts: list[Attempt]) -> None:
-    first = [(hold, outcome) for hold, outcome in attempts if hold.held_at == NOON]
-    window = report_usage(engine, "provider", since=NOON, until=NOON + DAY)
-    assert window.total.calls == _sum(first)[0]
-    assert window.total.held == _sum(first)[-1]
-    assert (
-        report_usage(engine, "provider", since=NOON + DAY + 1).total
-        == report_usage(engine, "provider", until=NOON).total
-    )
-    assert report_usage(engine, "provider", until=NOON).rows == ()
+def test_the_hour_that_comes_twice_has_two_rows(engine: Engine, books: Books) -> None:
+    names = [row.name for row in report_usage(engine, "hour", zone="Europe/Amsterdam").rows]
+    twice = [name for name in names if name.startswith("2026-10-25T02:00")]
+    assert twice == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"]
+    assert datetime(2026, 10, 25, 0, tzinfo=UTC).timestamp() * 1000 > START
+
+
+def test_margin_is_charge_without_cost() -> None:
+    assert UsageRow(name="", cost=Nano(10), charge=Nano(12)).margin == 2
 
 
 def test_nothing_used_is_an_empty_report(engine: Engine, key: Key) -> None:

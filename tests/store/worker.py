@@ -3,32 +3,40 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any, final
 
 import msgspec
 from msgspec.json import decode, encode
+from tests.store.lifecycles import Lifecycles
 
 from komeet.access.keys import Key
 from komeet.canonical.record import CallRecord
 from komeet.core.clock import SystemClock
 from komeet.core.errors import BudgetExceeded
 from komeet.core.money import Nano
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.core.secrets import Secret
+from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.store.database import Store
+from komeet.store.engine import Databases
 from komeet.store.keys import list_keys
+
+FILES = Databases()
+_ROOT = Path(__file__).parents[2]
 
 
 @final
 class Worker:
     """The other end: starts the process, and tells it what to do."""
 
-    def __init__(self, data_dir: Path, session: str) -> None:
+    def __init__(self, data_dir: Path, session: str, databases: Databases = FILES) -> None:
         self.session = session
-        program = [sys.executable, str(Path(__file__)), str(data_dir), session]
-        self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        address = "" if databases.ledger is None else databases.ledger.reveal()
+        program = [sys.executable, "-m", "tests.store.worker", str(data_dir), session, address]
+        self.process = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT)
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self._tell, self._hear = self.process.stdin, self.process.stdout
@@ -64,9 +72,16 @@ class Worker:
 
 
 @contextmanager
-def workers(data_dir: Path, *sessions: str) -> Generator[list[Worker]]:
-    """Start workers, all at once, and end them."""
-    started = [Worker(data_dir, session) for session in sessions]
+def workers(data_dir: Path, *sessions: str, databases: Databases = FILES) -> Generator[list[Worker]]:
+    """Start workers of one node, all at once, and end them."""
+    with nodes({data_dir: sessions}, databases) as started:
+        yield started
+
+
+@contextmanager
+def nodes(sessions: Mapping[Path, Sequence[str]], databases: Databases) -> Generator[list[Worker]]:
+    """Start the workers of several nodes, each with a data directory, all at once, and end them."""
+    started = [Worker(data_dir, session, databases) for data_dir, names in sessions.items() for session in names]
     try:
         for worker in started:
             worker.ready()
@@ -90,7 +105,8 @@ class _Work:
         """Ask for as many holds of 100 n$ at once; return the attempts that were admitted."""
         key = list_keys(self._store.files.ledger)[0]
         asked = [self._hold(key) for _ in range(number)]
-        results = await asyncio.gather(*map(self._store.ledger.hold, asked), return_exceptions=True)
+        ledger, subject = self._store.ledger, Subject(key.id)
+        results = await asyncio.gather(*(ledger.hold(hold, subject) for hold in asked), return_exceptions=True)
         assert {type(result) for result in results} <= {type(None), BudgetExceeded}, results
         admitted = [hold for hold, result in zip(asked, results, strict=True) if result is None]
         self._open += admitted
@@ -98,8 +114,16 @@ class _Work:
 
     async def settle(self, cost: int) -> int:
         """Settle all that it holds, each for `cost`."""
+        return self._settle(lambda: cost)
+
+    async def settle_any(self, seed: int) -> int:
+        """Settle all that it holds, each for any cost up to what it holds."""
+        chance = Random(f"{seed} {self._session}")
+        return self._settle(lambda: chance.randint(0, 100))
+
+    def _settle(self, cost: Callable[[], int]) -> int:
         for hold in self._open:
-            outcome = Outcome(attempt_id=hold.attempt_id, state=State.SETTLED, cost=Nano(cost), ended_at=1)
+            outcome = Outcome(attempt_id=hold.attempt_id, state=State.SETTLED, cost=Nano(cost()), ended_at=1)
             self._store.ledger.end(outcome)
         ended, self._open = len(self._open), []
         return ended
@@ -115,6 +139,13 @@ class _Work:
                 await self.settle(7)
 
         await asyncio.gather(*(call() for _ in range(callers)))
+
+    async def live(self, number: int) -> dict[str, int]:
+        """Make so many calls of all keys that live and end in any way; return how many had which fate."""
+        keys = list_keys(self._store.files.ledger)
+        chance = Random(self._session)
+        lives = Lifecycles(self._store.ledger, self._clock, keys, chance, self._session, overruns=0.01, orphans=0.01)
+        return dict(await lives.run(number))
 
     async def log(self, number: int) -> bool:
         """Log so many requests; return whether all were kept."""
@@ -155,8 +186,9 @@ def _say(what: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def _main(data_dir: str, session: str) -> None:
-    store = Store.join(Path(data_dir), SystemClock(), durability="crash", session=session)
+def _main(data_dir: str, session: str, address: str) -> None:
+    databases = Databases(ledger=Secret(address) if address else None)
+    store = Store.join(Path(data_dir), SystemClock(), durability="crash", session=session, databases=databases)
     work = _Work(store, session)
     _say("ready")
     with asyncio.Runner() as runner:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from tests.store.postgres import Cluster, find_binaries
 from tests.whole.gateway import Gateway, towards
 from tests.whole.upstream import HELLO, Upstream, whole
 
@@ -30,3 +31,20 @@ def gateway(shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory)
     said = running.errors()
     assert "sk-upstream-canary" not in said
     assert running.key not in said
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL that may be stopped and killed, and keeps what it said it would."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL 15 or newer here: install it, or the development tools (make sync-dev)")
+    cluster = Cluster(binaries, durable=True)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def address(cluster: Cluster) -> str:
+    """Of an empty database in it."""
+    return cluster.url(cluster.new_database())

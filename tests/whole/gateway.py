@@ -18,10 +18,12 @@ import yaml
 from sqlalchemy import Engine, func, select
 
 from komeet.canonical.usage import Usage
+from komeet.core.secrets import Secret
 from komeet.ledger.port import State
 from komeet.store import tables
 from komeet.store.audit import audit
 from komeet.store.database import DataFiles, Store
+from komeet.store.engine import Databases
 from komeet.store.ledger_rows import usage_of
 from komeet.store.usage import UsageRow, report_usage
 
@@ -137,9 +139,20 @@ class Gateway:
 
     def create_key(self, name: str, *options: str) -> str:
         """Make a key by the real command."""
-        made = komeet("key", "create", "--name", name, *options, data_dir=self.data_dir)
+        made = self.command("key", "create", "--name", name, *options)
         assert made.returncode == 0, made.stderr
         return made.stdout.strip()
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command on its data; it reads the configuration only where that says where the data is."""
+        environment = {"KOMEET_CONFIG": str(self.data_dir / "test.yaml")} if self.databases.shared else {}
+        return komeet(*arguments, data_dir=self.data_dir, environment=environment)
+
+    @property
+    def databases(self) -> Databases:
+        """Where its databases are."""
+        address = self.config.get("ledger", {}).get("database")
+        return Databases(ledger=Secret(address) if address else None)
 
     def errors(self) -> str:
         """All that it wrote to standard error."""
@@ -209,14 +222,14 @@ class Gateway:
 
     def usage(self, *options: str) -> list[dict[str, Any]]:
         """What `komeet usage` says."""
-        said = komeet("usage", *options, "--json", data_dir=self.data_dir)
+        said = self.command("usage", *options, "--json")
         assert said.returncode == 0, said.stderr
         return json.loads(said.stdout)
 
     @cached_property
     def files(self) -> DataFiles:
         """Its databases, beside it."""
-        return Store.open_for_cli(self.data_dir)
+        return Store.open_for_cli(self.data_dir, self.databases)
 
     def total(self) -> UsageRow:
         """The sums of the ledger, read from its file."""

@@ -146,6 +146,36 @@ class Load:
         return b"connection: close" not in answer
 
 
+class Caller:
+    """Calls one node without a pause, and notes what it was answered and when."""
+
+    def __init__(self, gateway: Gateway, key: str, **fields: Any) -> None:
+        self.answers: list[tuple[float, int, float]] = []
+        self._gateway = gateway
+        self._key = key
+        self._fields = fields
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(60)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            began = time.monotonic()
+            status = self._gateway.chat(self._key, **self._fields).status
+            self.answers.append((began, status, time.monotonic() - began))
+
+    def last(self, status: int) -> float:
+        """When the last call began that was answered so."""
+        return max(began for began, found, _ in self.answers if found == status)
+
+
 def books(gateway: Gateway, upstream: Upstream) -> None:
     """The ledger and the provider's own log say the same, call by call, once all is written."""
     until(lambda: len(gateway.outcomes()) >= gateway.holds() >= len(upstream.received))

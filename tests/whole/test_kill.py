@@ -1,87 +1,126 @@
-"""`kill -9` in the middle of many calls: the provider's own log and the ledger agree, call by call."""
+"""`kill -9` of workers, of the supervisor, of all at once, in the middle of calls of every kind, with budgets.
 
-import asyncio
-import contextlib
-import itertools
-import json
+The provider's own log and the ledger agree, call by call; what was held is free again, or named as an orphan's; nothing
+is there twice.
+"""
+
+import os
 import random
-from collections.abc import Iterator
+import signal
+import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from tests.whole.gateway import Gateway, towards
-from tests.whole.upstream import DONE, HELLO, LAST, STREAM, Received, Step, Upstream, chunk, delta, event, usage, whole
+from tests.whole.gateway import Gateway
+from tests.whole.mixed import Mixed, agree, answer, config
+from tests.whole.processes import alive, children, serving, until
+from tests.whole.upstream import Upstream
 
-from komeet.ledger.port import State
+from komeet.core.errors import BudgetExceeded
 
-KILLS = 20
-CALLERS = 50
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-async def _call(port: int, key: str, name: str, *, stream: bool) -> None:
-    """Call until the other end is gone; each call asks for a model of its own, which is how both logs name it."""
-    with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            for turn in itertools.count():
-                messages = [{"role": "user", "content": "Hi"}]
-                call = {"model": f"openai/{name}-{turn}", "messages": messages, "stream": stream}
-                body = json.dumps(call).encode()
-                head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
-                writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-                if stream:
-                    await reader.readuntil(b"0\r\n\r\n")
-                else:
-                    answer = await reader.readuntil(b"\r\n\r\n")
-                    length = int(answer.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-                    await reader.readexactly(length)
-        finally:
-            writer.close()
+CALLERS = 30
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform != "linux", reason="children are found in /proc"),
+]
 
 
-async def _load_until_killed(gateway: Gateway, kill: int, seconds: float) -> None:
-    callers = [
-        asyncio.create_task(_call(gateway.port, gateway.key, f"call-{kill}-{number}", stream=number % 2 == 0))
-        for number in range(CALLERS)
+def budgets(gateway: Gateway) -> list[str]:
+    """Three keys: one in an organisation, one that is exhausted time and again, one without a budget of its own."""
+    for words in (
+        ("org", "create", "acme"),
+        ("budget", "create", "20", "--org", "acme", "--per", "month", "--zone", "Europe/Amsterdam"),
+        ("budget", "create", "50", "--provider", "openai", "--per", "day", "--zone", "America/New_York"),
+        ("budget", "create", "30", "--model", "openai/*", "--per", "hour"),
+    ):
+        done = gateway.command(*words)
+        assert done.returncode == 0, done.stderr
+    return [
+        gateway.key,
+        gateway.create_key("acme's", "--org", "acme"),
+        gateway.create_key("tight", "--budget", "0.002"),
     ]
-    await asyncio.sleep(seconds)
-    gateway.kill()
-    await asyncio.wait(callers, timeout=20)
 
 
-def _paced(request: Received) -> Iterator[Step]:
-    if not request.json.get("stream"):
-        yield from whole(HELLO)
-        return
-    yield STREAM
-    for word in ("One ", "two ", "three."):
-        yield chunk(delta(word))
-    yield chunk(delta(finish="stop")) + chunk(event(choices=[], usage=usage(9, 4))) + chunk(DONE) + LAST
+class Kills:
+    """A gateway whose processes are killed under load, one after the other."""
+
+    def __init__(self, gateway: Gateway, upstream: Upstream, seed: int) -> None:
+        self.gateway = gateway
+        self.upstream = upstream
+        self.chance = random.Random(seed)
+        self.keys = budgets(gateway)
+        self.counted: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+
+    def run(self, kills: int) -> None:
+        """Kill, and compare the books after each end of the server."""
+        while kills > 0:
+            there = serving(self.gateway, 2)
+            with Mixed(self.gateway, self.keys, CALLERS, self.chance.randrange(1 << 30)) as load:
+                while (whom := self.chance.choice(("a worker", "the supervisor", "all"))) == "a worker" and kills > 1:
+                    time.sleep(self.chance.uniform(0.05, 0.6))
+                    victim = self.chance.choice(serving(self.gateway, 2))
+                    os.kill(victim, signal.SIGKILL)
+                    self._count(whom)
+                    kills -= 1
+                    before = load.done
+                    until(lambda: load.done > before + CALLERS)  # noqa: B023
+                    there = serving(self.gateway, 2)
+                time.sleep(self.chance.uniform(0.05, 0.6))
+                self._kill_server(whom, there)
+                kills -= 1
+            self.statuses += load.statuses
+            (self.gateway.data_dir / "test.log").rename(self.gateway.data_dir / f"{kills}.log")
+            self.gateway.start()
+            done = self.gateway.command("key", "budget", "tight", "1" if kills % 3 else "0.002")
+            assert done.returncode == 0, done.stderr
+
+    def _kill_server(self, whom: str, there: list[int]) -> None:
+        if whom == "all":
+            for pid in children(self.gateway.process.pid):
+                os.kill(pid, signal.SIGKILL)
+        self.gateway.kill()
+        self._count(whom)
+        until(lambda: not any(alive(pid) for pid in there), 10)
+
+    def _count(self, whom: str) -> None:
+        self.counted[whom] += 1
 
 
-def test_every_call_that_the_provider_accepted_has_one_outcome(tmp_path: Path) -> None:
-    seed = 20_261_122
-    chance = random.Random(seed)
-    with Upstream(answer=_paced) as upstream:
-        gateway = Gateway(tmp_path, towards(upstream.url))
-        accepted: list[str] = []
-        for kill in range(KILLS):
-            where = f"seed {seed}, kill {kill}"
-            gateway.start()
-            asyncio.run(_load_until_killed(gateway, kill, chance.uniform(0.05, 0.6)))
-            gateway.start()
-            ended = gateway.outcomes()
-            gateway.kill()
-            gateway.start()
-            assert gateway.outcomes() == ended, f"a second start changed something ({where})"
-            gateway.stop()
-            accepted = [request.json["model"] for request in upstream.received]
-            sent = [model for model, state in ended if state is not State.VOIDED]
-            settled = {model for model, state in ended if state is State.SETTLED}
-            assert len(sent) == len(set(sent)), f"a call with two outcomes ({where})"
-            assert set(accepted) <= set(sent), f"the provider saw what the ledger did not ({where})"
-            assert settled <= set(accepted), f"charged and never sent ({where})"
-            assert gateway.audit() == [], where
-            assert gateway.holds() == len(ended), f"a hold without an outcome ({where})"
-        assert len(accepted) > KILLS * 5
+@pytest.mark.parametrize(
+    ("kills", "database"),
+    [
+        pytest.param(6, "SQLite", id="six kills"),
+        pytest.param(100, "SQLite", id="a hundred kills, SQLite", marks=pytest.mark.long),
+        pytest.param(100, "PostgreSQL", id="a hundred kills, PostgreSQL", marks=pytest.mark.long),
+    ],
+)
+def test_every_call_that_the_provider_accepted_has_one_outcome(
+    kills: int, database: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    ledger = {"database": request.getfixturevalue("address")} if database == "PostgreSQL" else {}
+    with Upstream(answer) as upstream:
+        gateway = Gateway(tmp_path, config(upstream, ledger=ledger)).start()
+        rig = Kills(gateway, upstream, seed=20_261_122)
+        began = time.monotonic()
+        rig.run(kills)
+        gateway.stop()  # the last start has settled what the last kill left
+        ended = agree(gateway, upstream)
+        gateway.start()
+        gateway.stop()
+        assert agree(gateway, upstream) == ended, "another start changed something"
+        gateway.files.close()
+        said = "".join(path.read_text() for path in tmp_path.glob("*.log"))
+    assert "Traceback" not in said
+    assert rig.counted.total() == kills
+    assert {200, BudgetExceeded.status} <= rig.statuses.keys()
+    assert ended["settled"] > kills * 5
+    assert ended["orphan"] > 0
+    print(
+        f"{kills} kills in {time.monotonic() - began:.0f} s: {dict(rig.counted)}; {len(upstream.received)} calls "
+        f"accepted by the provider; attempts {dict(ended)}; answers {dict(rig.statuses)}"
+    )

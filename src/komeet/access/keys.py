@@ -29,6 +29,22 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 
+class KeyLimits(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How often a key may call; None: as often as anybody."""
+
+    requests_per_minute: int | None = None
+    requests_per_day: int | None = None
+    tokens_per_minute: int | None = None
+    tokens_per_day: int | None = None
+    concurrent: int | None = None
+    """Calls under way at once."""
+    wait_seconds: float | None = None
+    """How long a call may wait for its turn instead of being refused."""
+
+
+NO_LIMITS = KeyLimits()
+
+
 class Key(Struct, frozen=True, kw_only=True):
     """What is known of a key, but never the key."""
 
@@ -39,8 +55,14 @@ class Key(Struct, frozen=True, kw_only=True):
     """Its last four characters, to tell keys apart."""
     account: int
     """Its account in the ledger."""
+    above: tuple[int, ...] = ()
+    """The accounts of what it belongs to: its user's, its project's, its organisation's."""
+    organisation: str | None = None
+    project: str | None = None
+    user: str | None = None
+    limits: KeyLimits = NO_LIMITS
     budget: Nano | None = None
-    """The hard limit of its account, if it has one."""
+    """The amount of its own hard budget for all time, if it has one; it may have others."""
     models: tuple[str, ...] = ()
     """Patterns (`gpt-5*`, `openai/*`) of which one must match; empty: every model."""
     tags: tuple[str, ...] = ()
@@ -50,6 +72,10 @@ class Key(Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
     expires_at: int | None = None
     revoked_at: int | None = None
+    books: int = 0
+    """The number of the last change of a budget when this was read: whoever holds for the key must know it."""
+    archived: str = ""
+    """What it belongs to that is archived, as people call it: its calls are refused."""
 
     def allows(self, *names: str) -> bool:
         """Whether the key may use a model that goes by any of these names."""

@@ -22,6 +22,8 @@ class Access(StrEnum):
     """This machine, or any valid key."""
     KEY = "key"
     """A valid key."""
+    SIGNED = "signed"
+    """Whoever has the secret that its body is signed with; its handler checks that first."""
 
 
 _PASSED_ON: Final = frozenset(

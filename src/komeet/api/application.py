@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from komeet.access.rules import Access, from_this_machine, with_key_in_header
 from komeet.api.cors import Cors
 from komeet.api.routes import Route, Table, methods_of
-from komeet.core.errors import InternalError, KomeetError, NotAllowed, Overloaded
+from komeet.core.errors import BodyTooLarge, InternalError, KomeetError, NotAllowed, Overloaded
 from komeet.core.http import Headers, HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.pipeline.identify import identify, in_hand
@@ -22,6 +22,12 @@ _LATE = "More calls come than this gateway can serve in good time; try again."
 
 Refused = tuple[int, Headers, bytes]
 """Status, header fields and body of a refusal."""
+
+
+def _bound(route: Route, length: bytes | None) -> None:
+    """Raise BodyTooLarge for a body that is longer than the route takes, or that does not say how long it is."""
+    if route.most_bytes is not None and (length is None or int(length) > route.most_bytes):
+        raise BodyTooLarge(f"{route.path} takes {route.most_bytes} bytes at most, announced in `content-length`.")
 
 
 class Pressure(Protocol):
@@ -57,6 +63,7 @@ class Application:
             if self._cors is not None and route.access is Access.KEY:
                 # Only what needs a key: what is for this machine is not for the pages that are open on it.
                 reply = self._cors.reply(request, reply)
+            _bound(route, b"%d" % len(request.body))
             await self._admit(route, request)
             await route.handler(request, reply)
         except KomeetError as error:
@@ -112,6 +119,7 @@ class Application:
         try:
             route = self.table.find(head)
             wire = route.format
+            _bound(route, head.headers.get(b"content-length"))
             if route.access is not Access.KEY:
                 return None
             head = with_key_in_header(head)
@@ -138,9 +146,9 @@ class Application:
         reply.whole(204, [(b"allow", methods), *more], b"")
 
     async def _admit(self, route: Route, request: HttpRequest) -> None:
-        """Hold the request to its route's access rule; routes of kind KEY are held by the pipeline's first stage."""
+        """Hold the request to its route's access rule; KEY is the pipeline's first stage, SIGNED the handler's."""
         match route.access:
-            case Access.PUBLIC | Access.KEY:
+            case Access.PUBLIC | Access.KEY | Access.SIGNED:
                 return
             case Access.OPERATOR | Access.MACHINE:
                 if from_this_machine(request.peer, request.headers):

@@ -8,7 +8,14 @@ from komeet.core.http import Headers, HttpRequest, Reply
 
 _ANY: Final = "*"
 _FIELD_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{0,2000}")
-_SHOWN: Final = b"x-request-id, retry-after, x-komeet-provider, x-komeet-cost, x-komeet-usage, x-komeet-loss"
+_SHOWN: Final = (
+    b"x-request-id, retry-after, x-komeet-provider, x-komeet-cost, x-komeet-usage, x-komeet-loss, idempotent-replayed, "
+    + b", ".join(
+        b"x-ratelimit-%b-%b" % (what, kind)
+        for kind in (b"requests", b"tokens")
+        for what in (b"limit", b"remaining", b"reset")
+    )
+)
 _HOUR: Final = b"3600"
 
 

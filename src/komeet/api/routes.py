@@ -25,6 +25,8 @@ class Route(Struct, frozen=True, kw_only=True):
     """Whether anything may follow the path."""
     format: AnyCaller = OPENAI_CHAT
     """The format that errors are said in."""
+    most_bytes: int | None = None
+    """Bytes of a body above which it is refused; None: as many as the server takes."""
 
 
 class Table:

@@ -5,14 +5,18 @@ from collections.abc import Awaitable, Callable, Mapping
 from komeet.access.rules import Access
 from komeet.api import chat, completions, embeddings, gemini, messages, models, moderations, responses
 from komeet.api.operations import Operations
+from komeet.api.payments import Payments
 from komeet.api.routes import Route
 from komeet.pipeline.ports import Ports
 
 
 def routes(
-    ports: Ports, readiness: Callable[[], Mapping[str, str]], exposition: Callable[[], Awaitable[bytes]]
+    ports: Ports,
+    readiness: Callable[[], Mapping[str, str]],
+    exposition: Callable[[], Awaitable[bytes]],
+    payments: Payments | None = None,
 ) -> tuple[Route, ...]:
-    """Return the routes; `readiness` says what is missing, `exposition` writes the metrics."""
+    """Return the routes; `readiness` says what is missing, `exposition` writes the metrics, `payments` may be none."""
     catalog = models.Models(ports)
     operations = Operations(readiness, exposition)
     return (
@@ -26,4 +30,5 @@ def routes(
         Route(method="GET", path="/healthz", access=Access.PUBLIC, handler=operations.healthz),
         Route(method="GET", path="/readyz", access=Access.PUBLIC, handler=operations.readyz),
         Route(method="GET", path="/metrics", access=Access.OPERATOR, handler=operations.metrics),
+        *(() if payments is None else (payments.route,)),
     )

@@ -38,6 +38,8 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     """Paths of the knobs that were left out."""
     upstream_request_id: str = ""
     """The provider's own id of the call, for its support."""
+    replay_of: str = ""
+    """The request whose answer the caller got once more (`Idempotency-Key`): this one was not executed."""
     request_body: bytes | None = None
     """Only where the key asks for bodies to be kept."""
     response_body: bytes | None = None

@@ -1,12 +1,18 @@
 """What a call used, in one convention, whatever the provider's own is."""
 
+from typing import Final
+
 from msgspec import Struct
+
+APART: Final = frozenset({"web_searches", "storage_searches", "audio_ms"})
+"""Classes that are no tokens, and no part of a total."""
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens by class. A total contains its classes: `cache_read` is part of `input`, `reasoning` of `output`.
+    """Tokens by class, and what else is charged.
 
-    Each wire format normalises its provider's convention to this one where it parses usage, and nowhere else.
+    A total contains its classes: `cache_read` is part of `input`, `reasoning` of `output`. Each wire format
+    normalises its provider's convention to this one where it parses usage, and nowhere else.
     """
 
     input: int = 0
@@ -33,3 +39,9 @@ class Usage(Struct, frozen=True, kw_only=True):
     """Part of `output` that is audio."""
     output_image: int = 0
     """Part of `output` that is images."""
+    web_searches: int = 0
+    """Searches of the web that the provider ran, and charges each."""
+    storage_searches: int = 0
+    """The same of files that the caller keeps with the provider."""
+    audio_ms: int = 0
+    """Milliseconds of sound, where a provider charges those."""

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from komeet.catalog.clauses import Clause, holds, split
 from komeet.catalog.price import ModelPrice
 
-_LAYOUT: Final = 1
+_LAYOUT: Final = 2
 """Raised when the classes below change: bytes of another layout are not read."""
 _SOURCE: Final = "genai-prices"
 _DAY_MS: Final = 86_400_000

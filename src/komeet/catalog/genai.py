@@ -35,9 +35,14 @@ _CLASSES: Final = {
     "output_audio_mtok": "output_audio",
     "output_image_mtok": "output_image",
 }
-_REQUESTS: Final = "requests_kcount"
-_REQUESTS_PER_MILLION: Final = 1000
-"""The library's unit is a thousand requests, ours a million."""
+_COUNTED: Final = {
+    "requests_kcount": "request",
+    "web_searches_kcount": "web_search",
+    "storage_searches_kcount": "storage_search",
+}
+"""What is counted, and is no tokens."""
+_COUNTED_PER_MILLION: Final = 1000
+"""The library's unit of it is a thousand, ours a million."""
 
 _TIERS: Final = {"service_tier": None, "processing": "batch", "speed": "fast"}
 """The conditions that select a tier, and the tier's name; None: the condition's value."""
@@ -77,7 +82,7 @@ def _entry(model: types.ModelInfo, version: str) -> Entry:
     every = list(_every_price(model))
     keys = {key for price in every for key, _ in _items(price)}
     contexts, unnamed = _contexts(model)
-    omitted = (*sorted(keys - _CLASSES.keys() - {_REQUESTS}), *unnamed)
+    omitted = (*sorted(keys - _CLASSES.keys() - _COUNTED.keys()), *unnamed)
     rounded = {key for price in every for key, amounts in _items(price) for amount in amounts if not _is_exact(amount)}
     free = not keys and model.id.endswith(_FREE)
     names = [model.id, *_exact_names(model.match)]
@@ -242,9 +247,9 @@ def _steps(price: types.ModelPrice, *, free: bool) -> tuple[Step, ...] | None:
 def _rates(values: dict[str, Decimal | types.TieredPrices], above: int) -> Rates:
     classes = {field: _integer(_at_step(values[key], above)) for key, field in _CLASSES.items() if key in values}
     classes.setdefault("output", PerMillion(0))
-    requests = values.get(_REQUESTS)
-    if requests is not None:
-        classes["request"] = _integer(_at_step(requests, above) * _REQUESTS_PER_MILLION)
+    for key, field in _COUNTED.items():
+        if key in values:
+            classes[field] = _integer(_at_step(values[key], above) * _COUNTED_PER_MILLION)
     return Rates(**classes)
 
 

@@ -1,5 +1,6 @@
 """What one model costs at one provider, as integers."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final
 
@@ -25,6 +26,12 @@ class Rates(Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_image: PerMillion | None = None
     request: PerMillion = PerMillion(0)
     """For the call itself, on top of its tokens: nano-dollars per million calls."""
+    web_search: PerMillion = PerMillion(0)
+    """For a search of the web that the provider runs: nano-dollars per million searches."""
+    storage_search: PerMillion = PerMillion(0)
+    """The same of files that the caller keeps with the provider."""
+    audio_ms: PerMillion = PerMillion(0)
+    """For sound by its length: nano-dollars per million milliseconds."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -49,6 +56,14 @@ class ModelPrice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Charges that the price book lists and this price does not carry (searches, hours of audio), by its own names."""
 
 
+_SINGLE: Final = {
+    "request": ("request", 1_000_000),
+    "web_search": ("web_search", 1_000_000),
+    "storage_search": ("storage_search", 1_000_000),
+    "second": ("audio_ms", 1_000),
+}
+"""What is priced one by one: the class, and how many of what people write make a million of ours."""
+
 FREE: Final = ModelPrice(version="free", steps=(Step(above=0, rates=Rates(input=PerMillion(0), output=PerMillion(0))),))
 """The price of a model that runs on the operator's own machine: zero, and known."""
 
@@ -68,18 +83,28 @@ def price_from_dollars(
     Raises:
         ValueError: an amount is negative, not a number, or finer than a nano-dollar per million tokens.
     """
-    rates = Rates(
-        input=_rate(input),
-        output=_rate(output),
-        cache_read=None if cache_read is None else _rate(cache_read),
-        cache_write=None if cache_write is None else _rate(cache_write),
-        reasoning=None if reasoning is None else _rate(reasoning),
-        request=_rate(request * 1_000_000),
-    )
+    given = {"cache_read": cache_read, "cache_write": cache_write, "reasoning": reasoning, "request": request}
+    told = {name: amount for name, amount in given.items() if amount is not None}
+    rates = rates_from_dollars({"input": input, "output": output, **told})
     return ModelPrice(version=version, steps=(Step(above=0, rates=rates),))
 
 
-def _rate(dollars_per_million: Decimal) -> PerMillion:
+def rates_from_dollars(dollars: Mapping[str, Decimal]) -> Rates:
+    """Make rates from dollars by class: per million tokens, but each of a request, of a search, of a `second` of sound.
+
+    Raises:
+        ValueError: an amount is negative, not a number, or finer than a nano-dollar per million; names the class.
+        KeyError: the input has no price.
+    """
+    rates = {"input": dollars["input"], "output": Decimal(0), **dollars}
+    return Rates(**{_SINGLE.get(name, (name, 0))[0]: _rate(name, amount) for name, amount in rates.items()})
+
+
+def _rate(name: str, dollars: Decimal) -> PerMillion:
+    dollars_per_million = dollars * _SINGLE.get(name, ("", 1))[1] if dollars.is_finite() else dollars
     if not dollars_per_million.is_finite() or dollars_per_million < 0:
-        raise ValueError(f"{dollars_per_million} is not a price: zero or more dollars per million tokens")
-    return price(dollars_per_million)
+        raise ValueError(f"{name}: {dollars} is not a price: zero or more dollars")
+    try:
+        return price(dollars_per_million)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

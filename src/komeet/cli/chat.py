@@ -16,7 +16,7 @@ from komeet.cli.client import End, Piece, Refused, Seen, look, models, stream
 from komeet.cli.options import ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail, money, printable
 from komeet.cli.place import Place, place_of
-from komeet.cli.setup import Setup, read
+from komeet.cli.setup import Setup, databases_of, read
 from komeet.config.load import ConfigError
 from komeet.store.database import DataFiles, Store
 from komeet.store.errors import StoreError
@@ -65,7 +65,7 @@ def chat(
     try:
         with ExitStack() as stack:
             place = stack.enter_context(_place(setup, port))
-            files = stack.enter_context(closing(Store.open_for_cli(setup.data_dir)))
+            files = stack.enter_context(closing(Store.open_for_cli(setup.data_dir, databases_of(setup.config))))
             key = _key(files, setup)
             try:
                 call["model"] = model or _first(models(place, key.secret.reveal()))

@@ -8,7 +8,27 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-COMMANDS = ("serve", "chat", "key", "models", "usage", "doctor", "config", "model", "backup", "restore", "health")
+COMMANDS = (
+    "serve",
+    "chat",
+    "key",
+    "org",
+    "project",
+    "user",
+    "budget",
+    "credit",
+    "voucher",
+    "models",
+    "usage",
+    "ledger",
+    "reconcile",
+    "doctor",
+    "config",
+    "model",
+    "backup",
+    "restore",
+    "health",
+)
 """In the order in which help lists them; `komeet.cli.NAME` has the `program` of each."""
 
 

@@ -26,7 +26,7 @@ def health(
         bool, typer.Option("--ready", help="Whether calls can be served, rather than only answered.")
     ] = False,
 ) -> None:
-    """Say whether the server on this machine answers; status 1 if not.
+    """Say whether the server here answers; status 1 if not.
 
     For health checks: it opens no database, and needs no key.
     """

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from komeet.access.keys import Key
+from komeet.access.keys import Key, KeyLimits
 from komeet.cli.duration import moment
 from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
 from komeet.cli.output import console, day, escape, fail, money, print_json, timestamp, when
@@ -18,7 +18,8 @@ from komeet.cli.table import Column, table
 from komeet.core.clock import SystemClock
 from komeet.core.money import dollars, parse_dollars
 from komeet.store.errors import StoreError
-from komeet.store.keys import change_budget, create_key, list_keys, revoke_key
+from komeet.store.keys import change_budget, change_limits, create_key, list_keys, revoke_key
+from komeet.store.people import owner_of
 
 _COLUMNS = (
     Column("name"),
@@ -35,6 +36,24 @@ _COLUMNS = (
 program = new_program("Make, list and revoke API keys; change their budgets.")
 
 _Which = Annotated[str, typer.Argument(metavar="KEY", help="Its name, its id, or its last characters.")]
+_Rpm = Annotated[int | None, typer.Option("--rpm", min=1, metavar="N", help="Calls per minute; see docs/limits.md.")]
+_Rpd = Annotated[int | None, typer.Option("--rpd", min=1, metavar="N", help="Calls per day.")]
+_Tpm = Annotated[int | None, typer.Option("--tpm", min=1, metavar="N", help="Tokens per minute, in and out.")]
+_Tpd = Annotated[int | None, typer.Option("--tpd", min=1, metavar="N", help="Tokens per day, in and out.")]
+_Concurrent = Annotated[int | None, typer.Option("--concurrent", min=1, metavar="N", help="Calls at once.")]
+_Wait = Annotated[
+    float | None,
+    typer.Option("--wait", min=0, max=600, metavar="SECONDS", help="How long a call may wait for room, before 429."),
+]
+
+
+_Org = Annotated[
+    str | None, typer.Option("--org", metavar="ORG", help="The organisation that it belongs to: its name or its id.")
+]
+_Project = Annotated[
+    str | None, typer.Option("--project", metavar="PROJECT", help="The project, which also gives the organisation.")
+]
+_User = Annotated[str | None, typer.Option("--user", metavar="USER", help="The user, who also gives the organisation.")]
 
 
 @program.command()
@@ -55,6 +74,15 @@ def create(
     store_bodies: Annotated[
         bool, typer.Option("--store-bodies", help="Keep prompts and answers in the request log.")
     ] = False,
+    org: _Org = None,
+    project: _Project = None,
+    user: _User = None,
+    rpm: _Rpm = None,
+    rpd: _Rpd = None,
+    tpm: _Tpm = None,
+    tpd: _Tpd = None,
+    concurrent: _Concurrent = None,
+    wait: _Wait = None,
     config: ConfigFile = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -85,6 +113,8 @@ def create(
                 models=patterns,
                 tags=tag or (),
                 store_bodies=store_bodies,
+                limits=_limits(rpm, rpd, tpm, tpd, concurrent, wait),
+                owner=owner_of(files.ledger, org, project, user),
             )
     except StoreError as error:
         fail(str(error))
@@ -153,6 +183,29 @@ def revoke(which: _Which, config: ConfigFile = None, data_dir: DataDir = None) -
 
 
 @program.command()
+def limit(
+    which: _Which,
+    rpm: _Rpm = None,
+    rpd: _Rpd = None,
+    tpm: _Tpm = None,
+    tpd: _Tpd = None,
+    concurrent: _Concurrent = None,
+    wait: _Wait = None,
+    config: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change how often a key may call.
+
+    What is left out is not limited any more.
+
+    What the configuration's `limits` say holds besides. A running server sees the change within a second.
+    """
+    with _ledger(config, data_dir) as ledger:
+        key = change_limits(ledger, which, _limits(rpm, rpd, tpm, tpd, concurrent, wait))
+    console().print(f"{escape(key.name)} (…{key.hint}): {_rates(key)}")
+
+
+@program.command()
 def budget(
     which: _Which,
     amount: Annotated[
@@ -170,7 +223,7 @@ def budget(
     except ValueError as error:
         fail(f"{error}; `none` lifts the limit")
     with _ledger(config, data_dir) as ledger:
-        key = change_budget(ledger, which, limit)
+        key = change_budget(ledger, SystemClock(), which, limit)
     console().print(f"{escape(key.name)} (…{key.hint}): {_limit(key)}")
 
 
@@ -189,11 +242,32 @@ def _ledger(config: Path | None, data_dir: Path | None) -> Generator[Engine]:
 def _state(key: Key, now: int) -> str:
     if key.revoked_at is not None:
         return "revoked"
+    if key.archived:
+        return "archived"
     return "expired" if key.expires_at is not None and key.expires_at <= now else "active"
 
 
 def _limit(key: Key) -> str:
     return "no budget" if key.budget is None else f"budget {money(key.budget)}"
+
+
+def _limits(
+    rpm: int | None, rpd: int | None, tpm: int | None, tpd: int | None, concurrent: int | None, wait: float | None
+) -> KeyLimits:
+    return KeyLimits(
+        requests_per_minute=rpm,
+        requests_per_day=rpd,
+        tokens_per_minute=tpm,
+        tokens_per_day=tpd,
+        concurrent=concurrent,
+        wait_seconds=wait,
+    )
+
+
+def _rates(key: Key) -> str:
+    named = {name: getattr(key.limits, name) for name in key.limits.__struct_fields__}
+    said = [f"{value:,} {name.replace('_', ' ')}" for name, value in named.items() if value is not None]
+    return ", ".join(said) or "no limits of its own"
 
 
 def _summary(key: Key) -> str:
@@ -211,6 +285,10 @@ def _row(key: Key) -> dict[str, object]:
         "models": key.models,
         "tags": key.tags,
         "store_bodies": key.store_bodies,
+        "limits": key.limits,
+        "organisation": key.organisation,
+        "project": key.project,
+        "user": key.user,
         "created_at": timestamp(key.created_at),
         "expires_at": timestamp(key.expires_at),
         "revoked_at": timestamp(key.revoked_at),

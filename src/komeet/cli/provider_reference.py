@@ -27,7 +27,7 @@ would answer. Callers may speak any of the formats, whatever the provider speaks
   own): nobody knows what it offers, so it is asked last.
 
 `komeet models` lists what is known. A model without a known price is called all the same: the call is `unpriced`, and
-keys with a budget may not make it (nor anybody, with `ledger.unpriced: refuse`).
+keys with a budget may not make it (nor anybody, with `ledger.unpriced: refuse`); [Prices](pricing.md) says more.
 
 ## An address of your own
 
@@ -108,6 +108,7 @@ docs = "https://docs.example.com"
 | `prefixed` | its model ids are `vendor/model` |
 | `models` | the models that it offers, where that is a fixed list |
 | `headers` | sent with every call |
+| `statements` | the formats of its reports of usage and costs, for `komeet reconcile` |
 | `embedded` | it is the process of the embedded model |
 | `docs` | the page that the row is made from |
 

@@ -25,6 +25,8 @@ def page() -> str:
         command: Any = get_command(import_module(f"komeet.cli.{name}").program)
         subcommands: dict[str, Any] = getattr(command, "commands", {})
         if subcommands:
+            if command.invoke_without_command:
+                parts.append(_section(f"komeet {name}", command))
             parts += [_section(f"komeet {name} {below}", inner) for below, inner in subcommands.items()]
         else:
             parts.append(_section(f"komeet {name}", command))

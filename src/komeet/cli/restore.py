@@ -7,7 +7,7 @@ import typer
 
 from komeet.cli.options import ConfigFile, DataDir, new_program
 from komeet.cli.output import console, escape, fail
-from komeet.cli.setup import where
+from komeet.cli.setup import places
 from komeet.store.errors import StoreError
 from komeet.store.restore import restore as put_back
 
@@ -28,7 +28,9 @@ def restore(
     All of it is checked before anything changes; then it is there whole, or not at all. Budgets know nothing of what
     was spent after the backup, keys that were made after it are gone, and those revoked after it are valid again.
     """
-    place = where(config, data_dir)
+    place, databases = places(config, data_dir)
+    if databases.shared and not databases.requests_are_local:
+        fail("keys, ledger and request log are on PostgreSQL (`ledger.database`): pg_restore puts them back")
     try:
         manifest = put_back(archive, place, force=force)
     except StoreError as error:

@@ -14,6 +14,7 @@ from komeet.config.schema import Config
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.store.database import DataFiles, Store
+from komeet.store.engine import Databases
 
 
 class Setup(Struct, frozen=True, kw_only=True):
@@ -45,6 +46,17 @@ def where(config_file: Path | None, data_dir: Path | None) -> Path:
     return _place(_parsed(config_file, _text(config_file)), data_dir)
 
 
+def places(config_file: Path | None, data_dir: Path | None) -> tuple[Path, Databases]:
+    """Return the data directory and where the databases are, without asking which providers there are."""
+    config = _parsed(config_file, _text(config_file))
+    return _place(config, data_dir), databases_of(config)
+
+
+def databases_of(config: Config) -> Databases:
+    """Return where the databases are."""
+    return Databases(ledger=config.ledger.database, requests=config.request_log.database)
+
+
 def _text(file: Path | None) -> str:
     try:
         return "" if file is None else text_of(file)
@@ -73,7 +85,7 @@ def models_of(setup: Setup) -> Directory[Provider]:
     from komeet.app import directory  # noqa: PLC0415 - most commands need none of it
 
     try:
-        return directory(setup.data_dir, setup.found.providers)
+        return directory(setup.data_dir, setup.found.providers, setup.config)
     except ConfigError as error:
         fail(str(error))
 
@@ -81,7 +93,8 @@ def models_of(setup: Setup) -> Directory[Provider]:
 @contextmanager
 def data_files(config_file: Path | None, data_dir: Path | None) -> Generator[DataFiles]:
     """Open the databases for one command, made where there are none; raises StoreError where they cannot be used."""
-    with closing(Store.open_for_cli(where(config_file, data_dir))) as files:
+    place, databases = places(config_file, data_dir)
+    with closing(Store.open_for_cli(place, databases)) as files:
         yield files
 
 
@@ -92,11 +105,11 @@ def existing_files(config_file: Path | None, data_dir: Path | None) -> Generator
     Raises:
         StoreError: they cannot be used.
     """
-    place = where(config_file, data_dir)
-    if _is_new(place):
+    place, databases = places(config_file, data_dir)
+    if not databases.shared and _is_new(place):
         yield None
         return
-    with closing(Store.open_for_cli(place)) as files:
+    with closing(Store.open_for_cli(place, databases)) as files:
         yield files
 
 

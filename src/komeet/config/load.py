@@ -11,12 +11,16 @@ from typing import Any, cast
 import msgspec
 import yaml
 
+from komeet.access.signature import LEAST
+from komeet.config.exact import Exact, Moment, exact_of, moment_of
+from komeet.config.limits import mistake
 from komeet.config.schema import Config
 from komeet.core.hosts import is_this_machine
 from komeet.core.secrets import Secret
 from komeet.providers.address import parse_base_url
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+_POSTGRESQL = ("postgresql://", "postgres://")
 _AT = re.compile(r" - at `(?P<in_key>key in )?\$?(?P<path>[^`]*)`$")
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<field>[^`]*)`")
 
@@ -120,7 +124,11 @@ def _interpolate(value: object, environment: Mapping[str, str], path: str) -> ob
             return value
 
 
-def _decode(kind: type, value: object) -> Secret:
+def _decode(kind: type, value: object) -> object:
+    if kind is Exact:
+        return exact_of(value)
+    if kind is Moment:
+        return moment_of(value)
     if kind is Secret and isinstance(value, str):
         return Secret(value)
     raise TypeError("expected a string")
@@ -129,6 +137,10 @@ def _decode(kind: type, value: object) -> Secret:
 def _schema_of(kind: type) -> dict[str, Any]:
     if kind is Secret:
         return {"type": "string", "format": "password"}
+    if kind is Exact:
+        return {"type": "number", "minimum": 0}
+    if kind is Moment:
+        return {"type": "string", "format": "date"}
     raise NotImplementedError(kind)
 
 
@@ -140,7 +152,8 @@ def _explain(message: str) -> str:
     unknown = _UNKNOWN.search(text)
     if unknown:
         field = unknown["field"]
-        close = difflib.get_close_matches(field, _known_fields(), n=1)
+        known = _known_fields() if path else Config.__struct_fields__
+        close = difflib.get_close_matches(field, known, n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         return f"{f'{path}.{field}' if path else field}: there is no such option{hint}"
     text = text[:1].lower() + text[1:].replace("`", "")
@@ -162,6 +175,10 @@ def _check(config: Config) -> None:
             ip_network(network)
         except ValueError as error:
             raise ConfigError(f"server.trusted_proxies[{index}]: {error}") from None
+    _check_databases(config)
+    _check_webhooks(config)
+    if (wrong := mistake(config.limits)) is not None:
+        raise ConfigError(wrong)
     if config.console.enabled and not is_this_machine(config.console.host):
         raise ConfigError(
             "console.host: the console has no sign-in yet, so it is for this machine alone: 127.0.0.1, ::1 or localhost"
@@ -179,6 +196,29 @@ def _check(config: Config) -> None:
         for name, value in provider.headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[\r\n\0]", value):
                 raise ConfigError(f"{path}.headers: {name!r} is not a header")
+
+
+def _check_databases(config: Config) -> None:
+    """The addresses are not repeated: they may hold a password."""
+    ledger, requests = config.ledger.database, config.request_log.database
+    if ledger and not ledger.reveal().startswith(_POSTGRESQL):
+        raise ConfigError("ledger.database: expected postgresql://user@host/database, or nothing for SQLite")
+    if requests and not requests.reveal().startswith((*_POSTGRESQL, "local")):
+        raise ConfigError("request_log.database: expected postgresql://user@host/database, `local`, or nothing")
+
+
+def _check_webhooks(config: Config) -> None:
+    webhook, payments = config.budgets.webhook, config.payments.webhook_secret
+    if webhook is not None:
+        _check_secret(webhook.secret, "budgets.webhook.secret")
+        _check_url(webhook.url.partition("?")[0], "budgets.webhook.url", allow_http=False)
+    if payments is not None:
+        _check_secret(payments, "payments.webhook_secret")
+
+
+def _check_secret(secret: Secret, path: str) -> None:
+    if len(secret.reveal()) < LEAST:
+        raise ConfigError(f"{path}: needs {LEAST} characters or more, of chance: `openssl rand -hex 32` makes some")
 
 
 def _check_url(url: str, path: str, *, allow_http: bool) -> None:

@@ -7,6 +7,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from komeet.config.load import ConfigError
+from komeet.config.own import own_prices
+from komeet.config.sales import sales_of
 from komeet.config.schema import Aws, Config
 from komeet.config.schema import Provider as Wanted
 from komeet.config.tls import tls_files
@@ -31,8 +33,10 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
     """Make the configured providers concrete, or those that the environment has keys for; and the embedded model.
 
     Raises:
-        ConfigError: a provider of the file, or a variable of the environment, cannot be used.
+        ConfigError: a provider or a price of the file, or a variable of the environment, cannot be used.
     """
+    own_prices(config)
+    sales_of(config.sales)
     rows = registry.load()
     found: list[Provider] = []
     missing: dict[str, str] = {}

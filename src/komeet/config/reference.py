@@ -1,6 +1,7 @@
 """Writes the reference page of the configuration file from its schema: `python -m komeet.config.reference`."""
 
 import sys
+from inspect import cleandoc
 from typing import Any, cast
 
 import msgspec
@@ -33,22 +34,37 @@ embedded:
 """
 
 
+_LONG = 8
+"""Options of a section above which it is not written twice."""
+
+
 def page() -> str:
     """Return the page as Markdown."""
     definitions = cast("dict[str, dict[str, Any]]", schema()["$defs"])
     lines = [_HEAD]
-    _section("", definitions["Config"], definitions, lines, level=2)
+    _section("", definitions["Config"], definitions, lines, {}, level=2)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _section(
-    path: str, definition: dict[str, Any], definitions: dict[str, dict[str, Any]], lines: list[str], *, level: int
+    path: str,
+    definition: dict[str, Any],
+    definitions: dict[str, dict[str, Any]],
+    lines: list[str],
+    shown: dict[str, str],
+    *,
+    level: int,
 ) -> None:
+    """Write one section, and those that are nested in it; `shown` are the titles of sections, and where they stand."""
     properties = cast("dict[str, dict[str, Any]]", definition["properties"])
+    before = shown.setdefault(definition["title"], path)
+    if before != path and len(properties) > _LONG:
+        lines.append(f"{'#' * level} `{path}`\n\nOptions as of `{before}`.\n")
+        return
     nested: list[tuple[str, dict[str, Any]]] = []
     lines += [
         f"{'#' * level} {f'`{path}`' if path else 'The file'}\n",
-        str(definition.get("description", "")) + "\n",
+        cleandoc(str(definition.get("description", ""))) + "\n",
         "| option | type | default | meaning |",
         "| --- | --- | --- | --- |",
     ]
@@ -60,7 +76,7 @@ def _section(
         lines.append(f"| `{name}` | {kind} | {_default(name, details, definition)} | {meaning} |")
     lines.append("")
     for inner_path, inner in nested:
-        _section(inner_path, inner, definitions, lines, level=level + 1)
+        _section(inner_path, inner, definitions, lines, shown, level=level + 1)
 
 
 def _kind(details: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> tuple[str, dict[str, Any] | None]:

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from komeet.config.limits import Limit
+from komeet.config.pricing import Price, Sale
 from komeet.core.secrets import Secret
 from komeet.providers.registry import FormatName
 
@@ -253,6 +255,21 @@ class Embedded(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How spending is kept."""
 
+    database: Annotated[
+        Secret | None,
+        Meta(
+            description="PostgreSQL 15 or newer, for several machines: `postgresql://user@host/db` as libpq reads it,"
+            " with the password from `${ENV}`, `PGPASSFILE` or `PGPASSWORD`. Default: SQLite in the data directory."
+        ),
+    ] = None
+    key_grace_seconds: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=3_600,
+            description="How long keys are believed while the database is out of reach; then each is refused with 503.",
+        ),
+    ] = 30.0
     durability: Annotated[
         Literal["power_loss", "crash"],
         Meta(
@@ -261,14 +278,74 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "power_loss"
     unpriced: Annotated[
         Literal["allow", "refuse"],
-        Meta(description="Calls to models without a known price. Keys with a budget are always refused them."),
+        Meta(description="Calls to models without a known price, of keys without a hard budget."),
     ] = "allow"
+    unpriced_with_budget: Annotated[
+        Literal["allow", "refuse"],
+        Meta(description="The same of keys with one. If they are allowed, nothing is held or charged for such calls."),
+    ] = "refuse"
     budget_output_tokens: Annotated[
         int,
         Meta(
             ge=1, description="Output limit set for keys with a budget when the caller sets none; less if less is left."
         ),
     ] = 16_384
+    watch_books: Annotated[
+        bool,
+        Meta(description="Whether the server seals the books and audits them, a little at a time (docs/ledger.md)."),
+    ] = True
+
+
+class Webhook(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where Komeet sends an event, and what it signs it with."""
+
+    url: Annotated[str, Meta(description="An https URL; http on this machine only.")]
+    secret: Annotated[
+        Secret,
+        Meta(description="Shared with the receiver, who checks the signature by it: 16 characters or more, of chance."),
+    ]
+
+
+class Budgets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who is told when a budget comes to one of its thresholds; see docs/budgets.md."""
+
+    webhook: Annotated[
+        Webhook | None, Meta(description="Where it is told besides the log and the metrics; default: nowhere.")
+    ] = None
+
+
+class Payments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payments that are told to Komeet, which credits organisations with them; see docs/budgets.md."""
+
+    webhook_secret: Annotated[
+        Secret | None,
+        Meta(
+            description="What `POST /webhooks/payments` is signed with: 16 characters or more, of chance."
+            " Default: there is no such route."
+        ),
+    ] = None
+
+
+class RequestLog(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is kept of each call besides its money."""
+
+    database: Annotated[
+        Secret | None,
+        Meta(
+            description="Another PostgreSQL, or `local` for SQLite in the data directory of each machine."
+            " Default: where the ledger is."
+        ),
+    ] = None
+    keep_days: Annotated[
+        Annotated[int, Meta(ge=1, le=36_500)] | None,
+        Meta(
+            description="After how many days lines are deleted; default: never. The ledger keeps its rows in any case."
+        ),
+    ] = None
+    keep_bodies_days: Annotated[
+        Annotated[int, Meta(ge=1, le=36_500)] | None,
+        Meta(description="After how many days prompts and answers are deleted; default: with their lines."),
+    ] = None
 
 
 class Translation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -325,6 +402,23 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = Connections()
     embedded: Annotated[Embedded, Meta(description="The embedded model.")] = Embedded()
     ledger: Annotated[Ledger, Meta(description="How spending is kept.")] = Ledger()
+    prices: Annotated[
+        tuple[Price, ...], Meta(description="What providers bill, before the price book (docs/pricing.md).")
+    ] = ()
+    sales: Annotated[
+        tuple[Sale, ...], Meta(description="What customers are charged; default: the cost (docs/pricing.md).")
+    ] = ()
+    limits: Annotated[
+        tuple[Limit, ...],
+        Meta(description="How often and how much keys, users, models and providers may be used (docs/limits.md)."),
+    ] = ()
+    budgets: Annotated[Budgets, Meta(description="Who is told when a budget comes to one of its thresholds.")] = (
+        Budgets()
+    )
+    payments: Annotated[
+        Payments, Meta(description="Payments that are told to Komeet, which credits organisations with them.")
+    ] = Payments()
+    request_log: Annotated[RequestLog, Meta(description="What is kept of each call besides its money.")] = RequestLog()
     translation: Annotated[
         Translation, Meta(description="What becomes of a call between the caller's format and the provider's.")
     ] = Translation()

@@ -101,7 +101,7 @@ def _admit(route: Route, request: HttpRequest) -> None:
             raise NotAllowed(
                 "This page is for this machine, asked directly and by its own name (127.0.0.1, localhost)."
             )
-        case Access.OPERATOR | Access.KEY:
+        case Access.OPERATOR | Access.KEY | Access.SIGNED:
             raise NotAllowed("This page needs a sign-in, and there is none yet.")
 
 

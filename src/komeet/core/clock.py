@@ -1,11 +1,13 @@
 """The only source of time: handed in, so that a test can hold it still."""
 
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+_BOOT: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
-    """Two clocks: one that only goes forward, for deadlines and latencies; one that people read, for records."""
+    """Clocks: two that only go forward, of one process and of the machine; and one that people read, for records."""
 
     def monotonic(self) -> float:
         """Seconds since some moment; never goes back."""
@@ -13,6 +15,10 @@ class Clock(Protocol):
 
     def unix_ms(self) -> int:
         """Milliseconds since 1970 (UTC); may jump."""
+        ...
+
+    def boot_ns(self) -> int:
+        """Nanoseconds since the machine started, sleep included where it can tell: every process reads the same."""
         ...
 
 
@@ -27,9 +33,12 @@ class SystemClock:
     def unix_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
+    def boot_ns(self) -> int:
+        return time.clock_gettime_ns(_BOOT)
+
 
 class ManualClock:
-    """Both clocks, moved by hand; for tests and simulations."""
+    """All clocks, moved by hand; for tests and simulations."""
 
     __slots__ = ("now", "unix")
 
@@ -43,7 +52,10 @@ class ManualClock:
     def unix_ms(self) -> int:
         return self.unix
 
+    def boot_ns(self) -> int:
+        return round(self.now * 1_000_000_000)
+
     def advance(self, seconds: float) -> None:
-        """Move both clocks forward."""
+        """Move all clocks forward."""
         self.now += seconds
         self.unix += round(seconds * 1000)

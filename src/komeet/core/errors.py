@@ -5,12 +5,16 @@
     │   ├── WireError        400    the bytes are not a call: `path` says where
     │   │   └── Unrepresentable 422 a content part that the target format cannot carry
     │   ├── AuthError        401    no key, or none that we know
+    │   │   └── BadSignature 401    … of a webhook
     │   ├── BudgetExceeded   402    a hard budget has no room for the call's upper bound
     │   ├── NotAllowed       403    the key may not do this
     │   ├── ModelNotFound    404    no configured provider offers the model
     │   ├── UnknownPath      404
     │   ├── MethodNotAllowed 405
     │   ├── RequestTimeout   408    the request did not arrive in time
+    │   ├── KeyReused        400    another call was made under this Idempotency-Key
+    │   ├── Conflict         409    the call of this Idempotency-Key is under way
+    │   ├── AlreadyExecuted  409    … has been executed, and its answer was not kept
     │   ├── BodyTooLarge     413
     │   ├── UnsupportedCoding 415   a compressed body
     │   ├── ExpectationFailed 417
@@ -113,6 +117,12 @@ class AuthError(ClientError):
     code = "invalid_api_key"
 
 
+class BadSignature(AuthError):
+    """A webhook without a signature, or with one that is wrong or too old."""
+
+    code = "invalid_signature"
+
+
 class BudgetExceeded(ClientError):
     """A hard budget has no room for the upper bound of this call."""
 
@@ -162,6 +172,26 @@ class RequestTimeout(ClientError):
 
     status = 408
     code = "request_timeout"
+
+
+class KeyReused(ClientError):
+    """Another call was made under this `Idempotency-Key`."""
+
+    code = "idempotency_key_reused"
+
+
+class Conflict(ClientError):
+    """The call of this `Idempotency-Key` is under way."""
+
+    status = 409
+    code = "idempotency_conflict"
+
+
+class AlreadyExecuted(ClientError):
+    """The call of this `Idempotency-Key` has been executed, and its answer was not kept."""
+
+    status = 409
+    code = "already_executed"
 
 
 class BodyTooLarge(ClientError):

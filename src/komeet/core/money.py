@@ -5,7 +5,9 @@ A price is an integer of nano-dollars per million units (tokens, requests …): 
 """
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import NewType
+from typing import Final, NewType
+
+from msgspec import Struct
 
 Nano = NewType("Nano", int)
 """Nano-US-dollars."""
@@ -19,16 +21,33 @@ MOST_DOLLARS = 1_000_000_000
 """More than anybody spends, and far from the end of a 64-bit integer of nano-dollars."""
 
 
-def settle(exact: int) -> Nano:
+class Ratio(Struct, frozen=True):
+    """A part of an amount, exactly: `parts` of `whole`."""
+
+    parts: int
+    whole: int
+
+    @classmethod
+    def of(cls, number: Decimal) -> "Ratio":
+        """Return the ratio that a number is; raises ValueError unless it is finite, and 0 or more."""
+        if not number.is_finite() or number < 0:
+            raise ValueError(f"{number} is not a ratio: a number of zero or more, such as 0.8")
+        return cls(*number.as_integer_ratio())
+
+
+ONE: Final = Ratio(1, 1)
+
+
+def settle(exact: int, ratio: Ratio = ONE) -> Nano:
     """Divide `exact` (units × price per million) by a million, half to even: the one rounding of a bill."""
-    quotient, rest = divmod(exact, UNITS_PER_PRICE)
-    half = UNITS_PER_PRICE // 2
-    return Nano(quotient + (rest > half or (rest == half and quotient % 2 == 1)))
+    whole = UNITS_PER_PRICE * ratio.whole
+    quotient, rest = divmod(exact * ratio.parts, whole)
+    return Nano(quotient + (2 * rest > whole or (2 * rest == whole and quotient % 2 == 1)))
 
 
-def ceil(exact: int) -> Nano:
+def ceil(exact: int, ratio: Ratio = ONE) -> Nano:
     """Divide `exact` (units × price per million) by a million, upwards: for upper bounds."""
-    return Nano(-(-exact // UNITS_PER_PRICE))
+    return Nano(-(-exact * ratio.parts // (UNITS_PER_PRICE * ratio.whole)))
 
 
 def price(dollars_per_million: Decimal) -> PerMillion:

@@ -12,14 +12,26 @@ from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
 
 
+class Share(Struct, frozen=True, array_like=True):
+    """What an attempt holds of one budget."""
+
+    budget: int
+    starts_at: int
+    """Of the budget's window, in Unix milliseconds; 0 where the budget has but one."""
+    amount: Nano
+    hard: bool
+    charged: bool
+    """Whether the budget counts what the customer is charged, or else what the provider bills."""
+
+
 class Hold(Struct, frozen=True, kw_only=True):
-    """The reservation of one attempt: an upper bound of its cost, on every account of the chain."""
+    """The reservation of one attempt: an upper bound of its cost, on each account and budget that it concerns."""
 
     attempt_id: str
     request_id: str
     key_id: str
     accounts: tuple[int, ...]
-    """The accounts that must all have room: the key's first, then what it belongs to."""
+    """The accounts on which it will be charged: the key's first, then those of what it belongs to."""
     provider: str
     model: str
     """As the provider is asked for it."""
@@ -27,8 +39,27 @@ class Hold(Struct, frozen=True, kw_only=True):
     """As the caller wrote it."""
     tags: tuple[str, ...] = ()
     amount: Nano
+    """The most that the provider may bill."""
+    charge: Nano | None = None
+    """The most that the customer may be charged; None: the same."""
     held_at: int
     """Unix milliseconds."""
+    shares: tuple[Share, ...] = ()
+    """Filled in by the ledger, which knows the budgets."""
+
+    @property
+    def most_charged(self) -> Nano:
+        """The most that the customer may be charged."""
+        return self.amount if self.charge is None else self.charge
+
+
+class Subject(Struct, frozen=True):
+    """Whom the budgets of a call are to be looked up for."""
+
+    key: str
+    user: str | None = None
+    project: str | None = None
+    organisation: str | None = None
 
 
 class State(StrEnum):
@@ -48,7 +79,9 @@ class Outcome(Struct, frozen=True, kw_only=True):
     attempt_id: str
     state: State
     cost: Nano = Nano(0)
-    """What is posted; 0 unless settled."""
+    """What the provider bills; 0 unless settled."""
+    charge: Nano | None = None
+    """What the customer is charged; None: the same."""
     usage: Usage = Usage()
     estimated: bool = False
     """The tokens were counted here, since the provider reported none."""
@@ -65,17 +98,38 @@ class Outcome(Struct, frozen=True, kw_only=True):
     ended_at: int
     """Unix milliseconds."""
 
+    @property
+    def charged(self) -> Nano:
+        """What the customer is charged."""
+        return self.cost if self.charge is None else self.charge
+
 
 class Ledger(Protocol):
     """Keeps holds and outcomes, in the order in which they are handed in."""
 
-    async def hold(self, hold: Hold) -> None:
-        """Return once the hold is durable on all its accounts, or on none.
+    def knows(self, books: int) -> bool:
+        """Whether the budgets are known as they were after the change of this number (`Key.books`)."""
+        ...
+
+    async def learn(self) -> None:
+        """Learn the budgets as they are now.
+
+        Raises:
+            Unavailable: the store is out of reach.
+        """
+        ...
+
+    def is_bounded(self, subject: Subject, provider: str, model: str) -> bool:
+        """Whether a hard budget concerns such a call, so that its upper bound must be known."""
+        ...
+
+    async def hold(self, hold: Hold, subject: Subject) -> None:
+        """Return once the hold is durable on all its accounts and budgets, or on none.
 
         Cancelled while it waits, it voids the hold, whatever became of it.
 
         Raises:
-            BudgetExceeded: an account has no room; names it, its limit, what is posted and held.
+            BudgetExceeded: a budget has no room; names it, its limit, what is spent and held, and when it begins anew.
             Unavailable: the store is out of reach; nothing is held.
         """
         ...

@@ -6,7 +6,7 @@ from msgspec import structs
 
 from komeet.core.money import Nano
 from komeet.ledger.accounts import MOST
-from komeet.ledger.port import Hold, Outcome, State
+from komeet.ledger.port import Hold, Outcome, Share, State
 
 LONGEST = 512
 """Characters of a name that are kept."""
@@ -22,14 +22,15 @@ def screen_text(text: str) -> str:
     return text[:LONGEST].encode("utf-8", "replace").decode("utf-8").replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
-def screen_hold(hold: Hold) -> Hold:
-    """Return the hold as it is kept: each account once, in order, and the names that callers chose screened."""
+def screen_hold(hold: Hold, shares: tuple[Share, ...] = ()) -> Hold:
+    """Return the hold as it is kept: each account once, in order, the names that callers chose screened, its shares."""
+    accounts = hold.accounts if len(hold.accounts) == 1 else tuple(dict.fromkeys(hold.accounts))
+    names = hold.model, hold.model_asked, *hold.tags
+    model, model_asked, *tags = screened = tuple(screen_text(name) for name in names)
+    if screened == names and accounts == hold.accounts and shares == hold.shares:
+        return hold
     return structs.replace(
-        hold,
-        accounts=tuple(dict.fromkeys(hold.accounts)),
-        model=screen_text(hold.model),
-        model_asked=screen_text(hold.model_asked),
-        tags=tuple(screen_text(tag) for tag in hold.tags),
+        hold, accounts=accounts, model=model, model_asked=model_asked, tags=tuple(tags), shares=shares
     )
 
 
@@ -37,6 +38,7 @@ def screen_outcome(outcome: Outcome) -> Outcome:
     """Return the outcome as it is kept: a cost only if it settles, and an orphan if its numbers cannot be true."""
     numbers = (
         outcome.cost,
+        outcome.charged,
         outcome.latency_us,
         outcome.first_token_us or 0,
         *cast("tuple[int, ...]", structs.astuple(outcome.usage)),
@@ -50,9 +52,10 @@ def screen_outcome(outcome: Outcome) -> Outcome:
             model_served=screen_text(outcome.model_served),
             ended_at=outcome.ended_at,
         )
-    cost = outcome.cost if outcome.state is State.SETTLED else Nano(0)
+    if outcome.state is not State.SETTLED and (outcome.cost or outcome.charge is not None):
+        outcome = structs.replace(outcome, cost=Nano(0), charge=None)
     names = outcome.price_version, outcome.model_served, outcome.reason
     price_version, model_served, reason = screened = tuple(screen_text(name) for name in names)
-    if cost == outcome.cost and screened == names:
+    if screened == names:
         return outcome
-    return structs.replace(outcome, cost=cost, price_version=price_version, model_served=model_served, reason=reason)
+    return structs.replace(outcome, price_version=price_version, model_served=model_served, reason=reason)

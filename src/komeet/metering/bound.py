@@ -11,12 +11,12 @@ setting at the provider, is not visible here; where that is so the ledger's over
 from komeet.canonical.extent import Extent
 from komeet.catalog.price import ModelPrice, Rates, Step
 from komeet.catalog.profile import Profile
-from komeet.core.money import UNITS_PER_PRICE, Nano, ceil
+from komeet.core.money import ONE, UNITS_PER_PRICE, Nano, Ratio, ceil
 
 _UNLIMITED = 1 << 40
 """Tokens: the output that is affordable where output costs nothing and no limit is known."""
 
-_SEARCHES = ("web_searches_kcount", "social_searches_kcount", "storage_searches_kcount", "code_executions_kcount")
+_SEARCHES = ("social_searches_kcount", "code_executions_kcount")
 """Charges of tools that the provider runs; a call without such tools does not meet them."""
 
 
@@ -30,7 +30,9 @@ class _Line:
         self.per_token = per_token
 
 
-def upper_bound(extent: Extent, profile: Profile, price: ModelPrice, output_limit: int) -> Nano | None:
+def upper_bound(
+    extent: Extent, profile: Profile, price: ModelPrice, output_limit: int, ratio: Ratio = ONE
+) -> Nano | None:
     """Return the most that a call can cost, or None where no bound is known.
 
     Args:
@@ -38,6 +40,7 @@ def upper_bound(extent: Extent, profile: Profile, price: ModelPrice, output_limi
         profile: the model's limits.
         price: the price in force.
         output_limit: most output tokens of one answer: the caller's, or the one that is inserted.
+        ratio: the part of it that is charged.
 
     No bound is known where the provider runs tools that it charges apart, where the price book lists a charge for such
     content that the price does not carry, and where content is not in the request's bytes while the model's input limit
@@ -46,10 +49,12 @@ def upper_bound(extent: Extent, profile: Profile, price: ModelPrice, output_limi
     lines = _lines(extent, profile, price)
     if lines is None:
         return None
-    return ceil(max(line.fixed + line.per_token * output_limit for line in lines))
+    return ceil(max(line.fixed + line.per_token * output_limit for line in lines), ratio)
 
 
-def affordable_output(extent: Extent, profile: Profile, price: ModelPrice, amount: Nano) -> int | None:
+def affordable_output(
+    extent: Extent, profile: Profile, price: ModelPrice, amount: Nano, ratio: Ratio = ONE
+) -> int | None:
     """Return the largest output limit whose upper bound is at most `amount`; 0 where not even the input fits.
 
     None where no bound is known. Never more than the model's own output limit, where that is known.
@@ -59,7 +64,9 @@ def affordable_output(extent: Extent, profile: Profile, price: ModelPrice, amoun
         return None
     most = _UNLIMITED if profile.output_limit is None else profile.output_limit
     for line in lines:
-        room = amount * UNITS_PER_PRICE - line.fixed
+        if ratio.parts == 0:
+            break
+        room = amount * UNITS_PER_PRICE * ratio.whole // ratio.parts - line.fixed
         if room < 0:
             return 0
         if line.per_token > 0:
@@ -79,10 +86,12 @@ def most_input(extent: Extent, profile: Profile, price: ModelPrice) -> int | Non
 
 def _lines(extent: Extent, profile: Profile, price: ModelPrice) -> list[_Line] | None:
     if extent.hosted_tools or profile.hosted_tools:
-        return None
+        return None  # what they search for is charged apart, as often as they like
     media = extent.media > 0 or extent.external
     if any(charge not in _SEARCHES and (media or not _is_media(charge)) for charge in price.omitted):
         return None
+    if media and any(step.rates.audio_ms for steps in _reachable_tiers(price, extent.service_tier) for step in steps):
+        return None  # how long a sound is does not stand in the request
     tokens = most_input(extent, profile, price)
     lines: list[_Line] = []
     for steps in _reachable_tiers(price, extent.service_tier):

@@ -9,15 +9,20 @@ def cost(usage: Usage, price: ModelPrice, *, tier: str | None) -> Nano:
     """Return what a call cost.
 
     Args:
-        usage: tokens by class; a class of its own price is taken out of the class that contains it.
+        usage: by class; a class of its own price is taken out of the class that contains it.
         price: the price that was in force when the call was made.
         tier: the service tier that the provider says it served; one without a price of its own is charged as default.
 
     Where a provider's numbers contradict each other (more cached tokens than input tokens), every class is charged as
     reported and no remainder is negative: never less than the provider could mean.
     """
+    return settle(exact_cost(usage, price, tier=tier))
+
+
+def exact_cost(usage: Usage, price: ModelPrice, *, tier: str | None) -> int:
+    """Return the same in millionths of a nano-dollar, before anything is rounded."""
     steps = price.steps if tier is None else price.tiers.get(tier, price.steps)
-    return settle(exact(usage, rates_at(steps, usage.input)))
+    return exact(usage, rates_at(steps, usage.input))
 
 
 def rates_at(steps: tuple[Step, ...], input_tokens: int) -> Rates:
@@ -30,7 +35,7 @@ def rates_at(steps: tuple[Step, ...], input_tokens: int) -> Rates:
 
 def exact(usage: Usage, rates: Rates) -> int:
     """Return the cost of `usage` in millionths of a nano-dollar."""
-    return rates.request + _input(usage, rates) + _output(usage, rates)
+    return rates.request + _input(usage, rates) + _output(usage, rates) + _apart(usage, rates)
 
 
 def _input(usage: Usage, rates: Rates) -> int:
@@ -63,6 +68,14 @@ def _output(usage: Usage, rates: Rates) -> int:
         + usage.reasoning * _first(rates.reasoning, rates.output)
         + usage.output_audio * _first(rates.output_audio, rates.output)
         + usage.output_image * _first(rates.output_image, rates.output)
+    )
+
+
+def _apart(usage: Usage, rates: Rates) -> int:
+    return (
+        usage.web_searches * rates.web_search
+        + usage.storage_searches * rates.storage_search
+        + usage.audio_ms * rates.audio_ms
     )
 
 

@@ -28,7 +28,7 @@ KEPT_BODY = 1 << 20
 
 def reply_headers(call: Call, attempt: Attempt | None) -> list[tuple[bytes, bytes]]:
     """Return the headers that every answer carries; `attempt` is the one whose provider it is from, or about."""
-    headers = [(name, call.id.encode()) for name in call.format.id_headers]
+    headers = [*((name, call.id.encode()) for name in call.format.id_headers), *call.limit_headers]
     if attempt is None:
         return headers
     headers.append((b"x-komeet-provider", attempt.candidate.provider.name.encode()))
@@ -97,7 +97,8 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
 
 
 def _cost(attempt: Attempt) -> bytes:
-    return b"unpriced" if attempt.candidate.price is None else dollars(attempt.cost).encode()
+    """Return what the caller is charged; what the provider bills is the operator's own business."""
+    return b"unpriced" if attempt.terms is None else dollars(attempt.charge).encode()
 
 
 async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:

@@ -1,15 +1,84 @@
-"""What an attempt costs: from the provider's own usage, or from a count of ours that is marked as one."""
+"""What an attempt costs, and what its customer is charged: from the provider's own usage, or from a count of ours.
 
+`agree` says how, once, before anything is held: a price or a rule that changes while the call runs is not its own.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from komeet.canonical.extent import Extent
+from komeet.core.money import Nano
+from komeet.metering.bound import affordable_output, upper_bound
+from komeet.metering.charge import Buyer, Terms, terms_of
 from komeet.metering.cost import cost
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 
 
+class Bounds(Struct, frozen=True):
+    """The most that an attempt may cost."""
+
+    cost: Nano
+    """Of what the provider bills."""
+    charge: Nano
+    """Of what the customer is charged."""
+
+
+NOTHING: Final = Bounds(Nano(0), Nano(0))
+"""What is held where no bound is known, and none is needed."""
+
+
+def agree(call: Call, attempt: Attempt, ports: Ports) -> None:
+    """Decide how the customer is charged for this attempt: by the rule that is in force now."""
+    key, candidate = call.known_key, attempt.candidate
+    sale = ports.sales.find(
+        Buyer(key=key.id, project=key.project, organisation=key.organisation, tags=key.tags),
+        provider=candidate.provider.name,
+        model=candidate.model,
+        at=ports.clock.unix_ms(),
+    )
+    attempt.terms = terms_of(sale, price=candidate.price, listed=candidate.listed)
+
+
+def bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:
+    """Return the most that the attempt may cost, or None where no bound is known; see `metering.bound.upper_bound`."""
+    price, terms, profile = attempt.candidate.price, attempt.terms, attempt.candidate.profile
+    if terms is None:
+        return None
+    if price is None:  # a fixed price is charged for what nobody knows the cost of
+        charge = terms.bound(extent, profile, output_limit)
+        return None if charge is None else Bounds(Nano(0), charge)
+    most = upper_bound(extent, profile, price, output_limit)
+    charge = most if terms == Terms(price) else terms.bound(extent, profile, output_limit)
+    return None if most is None or charge is None else Bounds(most, charge)
+
+
+def fitting_limit(attempt: Attempt, extent: Extent, room: int) -> int:
+    """Return the largest output limit of which neither the cost nor the charge is above `room` nano-dollars."""
+    price, terms, profile = attempt.candidate.price, attempt.terms, attempt.candidate.profile
+    if price is None or terms is None:
+        return 0
+    amount = Nano(room)
+    return min(affordable_output(extent, profile, price, amount) or 0, terms.affordable(extent, profile, amount) or 0)
+
+
 def price_usage(attempt: Attempt) -> None:
-    """Set the cost of the attempt's usage; 0 where no price is known, which its record says."""
-    price = attempt.candidate.price
-    if price is not None and attempt.usage is not None:
-        attempt.cost = cost(attempt.usage, price, tier=attempt.service_tier)
+    """Set cost and charge of the attempt's usage; 0 where no price is known, which its record says."""
+    price, terms = attempt.candidate.price, attempt.terms
+    if attempt.usage is None:
+        return
+    if price is not None:
+        attempt.cost = attempt.charge = cost(attempt.usage, price, tier=attempt.service_tier)
+    if terms is not None:
+        attempt.charge = terms.charge(attempt.usage, tier=attempt.service_tier)
+
+
+def price_version(attempt: Attempt) -> str:
+    """Return what an attempt was priced by, for its row: the price, and the rule of its charge where there is one."""
+    price, terms = attempt.candidate.price, attempt.terms
+    by = ["" if price is None else price.version, "" if terms is None else terms.version]
+    return "; ".join(each for each in by if each)
 
 
 async def estimate_usage(call: Call, attempt: Attempt, ports: Ports) -> None:

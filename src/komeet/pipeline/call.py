@@ -1,5 +1,7 @@
 """The state of one call and of its attempts, as it goes through the stages."""
 
+from typing import Protocol
+
 from komeet.access.keys import Key
 from komeet.canonical.loss import Loss
 from komeet.canonical.usage import Usage
@@ -8,6 +10,8 @@ from komeet.core.errors import KomeetError
 from komeet.core.http import Answer, HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.core.money import Nano
+from komeet.limits.limit import Grant
+from komeet.metering.charge import Terms
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Candidate
 from komeet.wire.format import Envelope, Passed, Tap
@@ -15,6 +19,14 @@ from komeet.wire.ways import AnyCaller, WayLike
 
 REFUSED = "upstream_refused"
 """What is noted of a call that the provider refused as the caller's own mistake, in words that were passed on."""
+
+
+class Ending(Protocol):
+    """Learns how a call ended, before its caller gets the end of its answer."""
+
+    async def end(self, call: "Call") -> None:
+        """Take note of it; never raises, but that it may be cancelled."""
+        ...
 
 
 class Call:
@@ -29,9 +41,13 @@ class Call:
         "envelope",
         "error",
         "format",
+        "grants",
         "id",
         "key",
         "latency_us",
+        "limit_headers",
+        "once",
+        "replay_of",
         "reply",
         "request",
         "settled",
@@ -49,6 +65,10 @@ class Call:
         self.arrived_at = clock.unix_ms()
         self.admitted = self.admitted_key = False
         """Whether it is counted among those that are under way: among all, and among its key's."""
+        self.grants: tuple[Grant, ...] = ()
+        """What it was given of rate limits, and may have to give back."""
+        self.limit_headers: list[tuple[bytes, bytes]] = []
+        """How the limits of its key stand."""
         self.key: Key | None = None
         self.envelope: Envelope | None = None
         self.candidates: tuple[Candidate[Provider], ...] = ()
@@ -60,6 +80,10 @@ class Call:
         self.error: KomeetError | None = None
         self.latency_us = 0
         """From its first byte to its end; counting tokens afterwards is no part of it."""
+        self.once: Ending | None = None
+        """Set where its caller gave it a name, so that it is executed once."""
+        self.replay_of = ""
+        """The request whose answer this one gets once more."""
         self.usage_refused_by = ""
         """The provider that seems to have refused this call for asking for usage."""
 
@@ -84,6 +108,7 @@ class Attempt:
         "answer",
         "asked_for_usage",
         "candidate",
+        "charge",
         "completed",
         "cost",
         "estimated",
@@ -101,6 +126,7 @@ class Attempt:
         "sent",
         "service_tier",
         "tap",
+        "terms",
         "told",
         "upstream_request_id",
         "usage",
@@ -136,6 +162,11 @@ class Attempt:
         self.output_text = ""
         self.estimated = False
         self.cost = Nano(0)
+        """What the provider bills."""
+        self.charge = Nano(0)
+        """What the customer is charged."""
+        self.terms: Terms | None = None
+        """How that is made; None: not agreed yet, or no price is known."""
         self.completed = False
         """Whether the answer came whole."""
         self.first_token_us: int | None = None

@@ -7,7 +7,7 @@ from komeet.pipeline.answer import JSON
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.run import LOG, refuse
-from komeet.pipeline.stages import REQUEST
+from komeet.pipeline.stages import COUNT
 from komeet.providers.provider import outgoing
 from komeet.wire.format import Caller, Edited, Envelope, Passed
 from komeet.wire.formats import choose_format
@@ -36,23 +36,25 @@ async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
     """Answer with the provider's own count, or with ours where it has none; every error becomes an answer."""
     try:
         ports.admission.enter(call)
-        for stage in REQUEST:
+        for stage in COUNT:
             await stage(call, ports)
         await _count(call, counting, ports)
     except KomeetError as error:
+        ports.limits.look(call)
         refuse(call, error)
     except Exception:  # noqa: BLE001 - a fault of ours is an answer too
         LOG.exception("call %s failed", call.id)
         refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
     finally:
         ports.admission.leave(call)
+        ports.limits.end(call, counted=True)
 
 
 async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     candidate = call.candidates[0]
     provider, envelope = candidate.provider, call.known_envelope
     ids = [(name, call.id.encode()) for name in call.format.id_headers]
-    headers = [JSON, *ids, (b"x-komeet-provider", provider.name.encode())]
+    headers = [JSON, *ids, *call.limit_headers, (b"x-komeet-provider", provider.name.encode())]
     name = choose_format(counting.name, counting.kind, provider.formats, candidate.profile.formats)
     if name is None or name != counting.name or envelope.sealed:
         counting.parse_request(envelope)  # what cannot be understood is refused, as the call itself would be

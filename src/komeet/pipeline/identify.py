@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from komeet.access.keys import PREFIX, Key, KeyStore, digest
 from komeet.access.rules import presented
 from komeet.core.clock import Clock
-from komeet.core.errors import AuthError
+from komeet.core.errors import AuthError, NotAllowed
 
 _UNKNOWN = "Incorrect API key: it is not known here. `komeet key list` lists the keys that are."
 
@@ -15,6 +15,7 @@ async def identify(headers: Mapping[bytes, bytes], keys: KeyStore, clock: Clock)
 
     Raises:
         AuthError: there is none, or it is not known, revoked or expired.
+        NotAllowed: what it belongs to is archived.
         Unavailable: the store of keys is out of reach.
     """
     hashed = _digest(headers)
@@ -51,8 +52,10 @@ def _digest(headers: Mapping[bytes, bytes]) -> bytes:
 
 
 def _check(key: Key, clock: Clock) -> None:
-    """Raise AuthError where the key is revoked or expired."""
+    """Raise AuthError where the key is revoked or expired, NotAllowed where what it belongs to is archived."""
     if key.revoked_at is not None:
         raise AuthError(f"This API key ({key.name}) has been revoked.")
     if key.expires_at is not None and key.expires_at <= clock.unix_ms():
         raise AuthError(f"This API key ({key.name}) has expired.")
+    if key.archived:
+        raise NotAllowed(f"The {key.archived} that this API key ({key.name}) belongs to is archived.")

@@ -12,7 +12,10 @@ from komeet.core.clock import Clock
 from komeet.core.http import Fetcher, Origin
 from komeet.core.secrets import Secret
 from komeet.ledger.port import Ledger
+from komeet.metering.charge import Sales
 from komeet.pipeline.admission import Admission
+from komeet.pipeline.limiting import Limiter
+from komeet.pipeline.once import Memory
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
@@ -67,6 +70,9 @@ class Policy(Struct, frozen=True, kw_only=True):
     """What the operator decided about spending."""
 
     unpriced: Literal["allow", "refuse"] = "allow"
+    """Calls to models without a known price, of keys without a hard budget."""
+    unpriced_with_budget: Literal["allow", "refuse"] = "refuse"
+    """The same of keys with one."""
     budget_output_tokens: int = 16_384
     """The output limit that is set for keys with a budget when the caller sets none."""
     losses: Literal["adapt", "refuse"] = "adapt"
@@ -93,3 +99,8 @@ class Ports(Struct, frozen=True, kw_only=True):
     observers: tuple[Observer, ...]
     policy: Policy
     admission: Admission = field(default_factory=Admission)
+    once: Memory | None = None
+    """Remembers calls that have an `Idempotency-Key`; None: such a key means nothing."""
+    limits: Limiter = field(default_factory=Limiter)
+    sales: Sales = field(default_factory=Sales)
+    """What customers are charged."""

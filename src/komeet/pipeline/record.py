@@ -40,6 +40,7 @@ def record(call: Call, ports: Ports) -> None:
         bytes_out=call.reply.sent,
         losses=tuple(loss.path for loss in attempt.losses) if attempt else (),
         upstream_request_id=attempt.upstream_request_id if attempt else "",
+        replay_of=call.replay_of,
         request_body=call.request.body[:KEPT_BODY] if keep else None,
         response_body=b"".join(attempt.received)[:KEPT_BODY] if keep and attempt and attempt.received else None,
     )

@@ -25,19 +25,25 @@ async def run(call: Call, ports: Ports) -> None:
         ports.admission.enter(call)
         for stage in REQUEST:
             await stage(call, ports)
+            if call.reply.finished:
+                break  # it was answered before
         for candidate in call.candidates:
             while await _again(call, candidate, ports):
                 pass
     except KomeetError as error:
+        ports.limits.look(call)
         refuse(call, error)
     except Exception:
         LOG.exception("call %s failed", call.id)
         refuse(call, InternalError("Komeet failed to handle this call; its log says why."))
     finally:
         ports.admission.leave(call)
+        ports.limits.end(call, counted=call.settled)
         call.latency_us = elapsed_us(call, ports)
         if call.settled:
             record(call, ports)
+        if call.once is not None:
+            await call.once.end(call)
 
 
 async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bool:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from komeet.core.errors import InternalError, KomeetError
 from komeet.ledger.port import Outcome, State
 from komeet.pipeline.answer import elapsed_us
-from komeet.pipeline.bill import estimate_usage, price_usage
+from komeet.pipeline.bill import estimate_usage, price_usage, price_version
 from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
@@ -50,6 +50,7 @@ async def _estimate(call: Call, attempt: Attempt, reason: str, ports: Ports) -> 
         state = State.SETTLED
     finally:
         _end(call, attempt, state, reason if state is State.SETTLED else _NOT_COUNTED, ports)
+        ports.limits.end(call, counted=True)
         record(call, ports)
 
 
@@ -61,9 +62,10 @@ def _end(call: Call, attempt: Attempt, state: State, reason: str, ports: Ports) 
         attempt_id=attempt.id,
         state=state,
         cost=attempt.cost,
+        charge=attempt.charge,
         estimated=attempt.estimated,
         unpriced=settled and price is None,
-        price_version="" if price is None else price.version,
+        price_version=price_version(attempt),
         model_served=attempt.model_served,
         reason=reason,
         latency_us=call.latency_us,

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from komeet.access.keys import Key
 from komeet.canonical.extent import Extent
 from komeet.canonical.part import Inline
 from komeet.core.errors import (
@@ -20,12 +21,12 @@ from komeet.core.errors import (
     UpstreamTimedOut,
 )
 from komeet.core.http import Answer
-from komeet.core.money import Nano
-from komeet.ledger.port import Hold
-from komeet.metering.bound import affordable_output, upper_bound
+from komeet.ledger.port import Hold, Subject
 from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers, streams
+from komeet.pipeline.bill import NOTHING, Bounds, agree, bounds, fitting_limit
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.identify import identify as key_of
+from komeet.pipeline.once import claim_once
 from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
 from komeet.wire.format import Kind, Passed, Where
@@ -43,8 +44,10 @@ _log = logging.getLogger("komeet.pipeline")
 
 
 async def identify(call: Call, ports: Ports) -> None:
-    """Find the key of the call."""
+    """Find the key of the call; the ledger must know the budgets that it was made with."""
     call.key = await key_of(call.request.headers, ports.keys, ports.clock)
+    if not ports.ledger.knows(call.key.books):
+        await ports.ledger.learn()
 
 
 async def admit(call: Call, ports: Ports) -> None:
@@ -69,18 +72,30 @@ async def choose(call: Call, ports: Ports) -> None:
             f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
             param="model",
         )
-    if call.known_envelope.alternatives and (key.models or key.budget is not None):
+    bounded = ports.ledger.is_bounded(_subject(key), candidate.provider.name, candidate.model)
+    if call.known_envelope.alternatives and (key.models or bounded):
         raise NotAllowed(
             f"This API key ({key.name}) has a budget or a list of models, and the request names further models"
             " among which the provider may choose.",
             param="models",
         )
-    if candidate.price is None and (key.budget is not None or ports.policy.unpriced == "refuse"):
-        reason = "this API key has a budget" if key.budget is not None else "this gateway refuses such models"
+    policy = ports.policy.unpriced_with_budget if bounded else ports.policy.unpriced
+    if candidate.price is None and policy == "refuse":
+        reason = "a budget limits this call" if bounded else "this gateway refuses such models"
         raise NotAllowed(
             f"The price of `{asked}` at {candidate.provider.name} is not known, and {reason}.", param="model"
         )
     call.candidates = (candidate,)
+
+
+async def once(call: Call, ports: Ports) -> None:
+    """Answer a call that was made before under the same `Idempotency-Key`; else see to it that nobody else makes it."""
+    call.once = await claim_once(call, ports.once)
+
+
+async def limit(call: Call, ports: Ports) -> None:
+    """Take what the call may use from every rate limit that holds for it, or wait until there is room."""
+    await ports.limits.admit(call)
 
 
 async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
@@ -118,15 +133,17 @@ async def gather(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: A
 async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hold the upper bound of the attempt's cost; with a budget, set an output limit where the caller set none."""
     key = call.known_key
-    if key.budget is None:
+    agree(call, attempt, ports)
+    candidate = attempt.candidate
+    bounded = ports.ledger.is_bounded(_subject(key), candidate.provider.name, candidate.model)
+    if not bounded or candidate.price is None:
         # Nothing is refused for want of room: a bound from the sizes alone keeps the hold honest at no cost.
         envelope = call.known_envelope
         extent = Extent(bytes=envelope.size, inputs=envelope.inputs, candidates=envelope.candidates)
         limit = envelope.output_limit
         if limit is None:
             limit = attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
-        amount = _bound(attempt, extent, limit)
-        await _hold(call, attempt, ports, amount or Nano(0))
+        await _hold(call, attempt, ports, _bounds(attempt, extent, limit) or NOTHING)
         return
     extent = call.format.measure(call.known_envelope)
     if extent.hosted_tools:
@@ -138,54 +155,51 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
     if limit is None:
         limit = min(ports.policy.budget_output_tokens, attempt.candidate.profile.output_limit or 1 << 40)
         attempt.inserted_limit = limit
-    amount = _bound(attempt, extent, limit)
-    if amount is None:
+    most = _bounds(attempt, extent, limit)
+    if most is None:
         raise NotAllowed(
             "The upper bound of this call's cost is not known (it refers to content that is not in its bytes, and"
             " the model's input limit is not known); an API key with a budget may not make it."
         )
     try:
-        await _hold(call, attempt, ports, amount)
+        await _hold(call, attempt, ports, most)
     except BudgetExceeded as refused:
-        fitting = _fitting_limit(attempt, extent, refused.room)
+        fitting = fitting_limit(attempt, extent, refused.room)
         if attempt.inserted_limit is None or fitting < _LEAST_OUTPUT:
             raise
         attempt.inserted_limit = fitting
-        amount = _bound(attempt, extent, fitting)
-        assert amount is not None
-        await _hold(call, attempt, ports, amount)
+        most = _bounds(attempt, extent, fitting)
+        assert most is not None
+        await _hold(call, attempt, ports, most)
 
 
-def _bound(attempt: Attempt, extent: Extent, output_limit: int) -> Nano | None:
-    price = attempt.candidate.price
-    sent = max(output_limit, attempt.known_way.least_output)
-    return None if price is None else upper_bound(extent, attempt.candidate.profile, price, sent)
+def _bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:
+    return bounds(attempt, extent, max(output_limit, attempt.known_way.least_output))
 
 
-def _fitting_limit(attempt: Attempt, extent: Extent, room: int) -> int:
-    price = attempt.candidate.price
-    if price is None:
-        return 0
-    return affordable_output(extent, attempt.candidate.profile, price, Nano(room)) or 0
-
-
-async def _hold(call: Call, attempt: Attempt, ports: Ports, amount: Nano) -> None:
+async def _hold(call: Call, attempt: Attempt, ports: Ports, most: Bounds) -> None:
     key = call.known_key
     await ports.ledger.hold(
         Hold(
             attempt_id=attempt.id,
             request_id=call.id,
             key_id=key.id,
-            accounts=(key.account,),
+            accounts=(key.account, *key.above),
             provider=attempt.candidate.provider.name,
             model=attempt.candidate.model,
             model_asked=call.known_envelope.model,
             tags=key.tags,
-            amount=amount,
+            amount=most.cost,
+            charge=most.charge,
             held_at=ports.clock.unix_ms(),
-        )
+        ),
+        _subject(key),
     )
-    attempt.held = amount
+    attempt.held = most.cost
+
+
+def _subject(key: Key) -> Subject:
+    return Subject(key.id, key.user, key.project, key.organisation)
 
 
 async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
@@ -275,5 +289,6 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
 RequestStage = Callable[[Call, Ports], Awaitable[None]]
 AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
 
-REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, choose)
+REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, once, choose, limit)
+COUNT: tuple[RequestStage, ...] = (identify, admit, parse, choose, limit)
 ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, relay)

@@ -63,6 +63,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     under: dict[str, str] = {}
     key_header: KeyHeader | None = None
     dialect: Dialect = Dialect()
+    statements: tuple[str, ...] = ()
     docs: Annotated[str, Meta(pattern="^https://")]
 
     @property
@@ -82,6 +83,12 @@ def load() -> dict[str, Row]:
         ValueError: the file is damaged.
     """
     return parse(files("komeet.providers").joinpath("registry.toml").read_bytes())
+
+
+def biller(statement: str) -> str | None:
+    """Return the provider whose reports of usage and costs have this format; None: nobody's, or several providers'."""
+    found = [row.name for row in load().values() if statement in row.statements]
+    return found[0] if len(found) == 1 else None
 
 
 def parse(text: bytes) -> dict[str, Row]:

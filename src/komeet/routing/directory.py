@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from komeet.catalog.dialect import Dialect
+from komeet.catalog.own import OwnPrices, is_pattern
 from komeet.catalog.price import FREE, ModelPrice
 from komeet.catalog.profile import Profile
 from komeet.core.clock import Clock
@@ -61,7 +62,9 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
     """The names under which a key may be allowed it."""
     profile: Profile
     price: ModelPrice | None
-    """None: nobody knows."""
+    """What the provider bills; None: nobody knows."""
+    listed: ModelPrice | None = None
+    """What the price book says of it, where that is another."""
 
     @property
     def context_window(self) -> int | None:
@@ -115,11 +118,15 @@ class Profiles(Protocol):
 class Directory(Generic[P]):
     """Resolves names; remembers what it resolved, within a bound."""
 
-    def __init__(self, providers: Sequence[P], book: Book, profiles: Profiles, clock: Clock) -> None:
+    def __init__(
+        self, providers: Sequence[P], book: Book, profiles: Profiles, clock: Clock, own: OwnPrices | None = None
+    ) -> None:
+        """Take the providers, and what is known of their models; `own` are prices that go before the book's."""
         self._providers = {provider.name: provider for provider in providers}
         self._by_rank = sorted(providers, key=lambda provider: provider.rank)
         self._book = book
         self._profiles = profiles
+        self._own = own or OwnPrices()
         self._clock = clock
         self._resolved: dict[tuple[str, bool], Candidate[P]] = {}
         self._listed: tuple[Listed, ...] | None = None
@@ -175,7 +182,7 @@ class Directory(Generic[P]):
 
     def _next_change(self, now: int) -> int:
         prices = {provider.price_id for provider in self._by_rank if provider.price_id is not None}
-        moments = [self._book.next_change(price_id, at=now) for price_id in prices]
+        moments = [self._own.next_change(at=now), *(self._book.next_change(price_id, at=now) for price_id in prices)]
         return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
     def _resolve(self, name: str, *, answers: bool) -> Candidate[P]:
@@ -201,7 +208,10 @@ class Directory(Generic[P]):
     def _knows(self, provider: P, model: str, *, answers: bool) -> bool:
         if provider.models is not None:
             return any(fnmatchcase(model, pattern) for pattern in provider.models)
-        return provider.price_id is not None and self._price(provider, model, answers=answers) is not None
+        own = self._own.models(provider.name, at=self._clock.unix_ms())
+        if any(name == model and (generates or not answers) for name, generates in own):
+            return True
+        return provider.price_id is not None and self._listed_price(provider, model, answers=answers) is not None
 
     def _maker(self, model: str) -> P | None:
         maker = self._book.owner(model)
@@ -220,6 +230,7 @@ class Directory(Generic[P]):
             names=self._names(provider, model),
             profile=replace(self._profiles.find(provider.family, model), dialect=provider.dialect),
             price=self._price(provider, model, answers=answers),
+            listed=self._listed_price(provider, model, answers=answers),
         )
 
     def _names(self, provider: P, model: str) -> tuple[str, ...]:
@@ -233,6 +244,10 @@ class Directory(Generic[P]):
         return bool(slash) and prefix in self._providers
 
     def _price(self, provider: P, model: str, *, answers: bool) -> ModelPrice | None:
+        own = self._own.find(provider.name, model, at=self._clock.unix_ms(), answers=answers)
+        return own or self._listed_price(provider, model, answers=answers)
+
+    def _listed_price(self, provider: P, model: str, *, answers: bool) -> ModelPrice | None:
         if provider.free or any(fnmatchcase(model, pattern) for pattern in provider.free_models):
             return FREE
         if provider.price_id is None:
@@ -273,10 +288,12 @@ class Directory(Generic[P]):
         """Return the models of a provider, and whether each of them generates something."""
         listed = self._book.models(provider.price_id) if provider.price_id is not None else ()
         priced = [(known.id, known.answers) for known in listed if known.answers or self._embeds(provider, known.id)]
-        free = [pattern for pattern in provider.free_models if not _is_pattern(pattern)]
+        own = self._own.models(provider.name, at=self._clock.unix_ms())
+        priced += [each for each in own if each[0] not in dict(priced)]
+        free = [pattern for pattern in provider.free_models if not is_pattern(pattern)]
         if provider.models is None:
             return [*priced, *((model, False) for model in free if model not in dict(priced))]
-        exact = [model for model in provider.models if not _is_pattern(model)]
+        exact = [model for model in provider.models if not is_pattern(model)]
         patterns = [model for model in provider.models if model not in exact]
         matching = [each for each in priced if any(fnmatchcase(each[0], pattern) for pattern in patterns)]
         return [
@@ -287,10 +304,6 @@ class Directory(Generic[P]):
     def _embeds(self, provider: P, model: str) -> bool:
         """Whether a model that generates nothing can be asked for something else: it has a price for what goes in."""
         return provider.price_id is not None and self._price(provider, model, answers=False) is not None
-
-
-def _is_pattern(model: str) -> bool:
-    return any(sign in model for sign in "*?[")
 
 
 def _is_plain(name: str) -> bool:

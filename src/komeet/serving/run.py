@@ -11,6 +11,7 @@ from pathlib import Path
 import uvloop
 from msgspec import Struct
 
+from komeet.app import databases_of
 from komeet.config.prices import load_book
 from komeet.core.clock import SystemClock
 from komeet.local.embedded import EmbeddedModels
@@ -43,9 +44,9 @@ def run(sockets: Sockets, data_dir: Path, source: Source, settings: Settings, on
         StartError: no worker can be started.
     """
     raise_limit()
-    durability = settings.config.ledger.durability
+    durability, databases = settings.config.ledger.durability, databases_of(settings.config)
     with (
-        closing(Store.prepare(data_dir, SystemClock(), durability=durability)) as prepared,
+        closing(Store.prepare(data_dir, SystemClock(), durability=durability, databases=databases)) as prepared,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         load_book(data_dir)  # compiled by one process, where it has to be, and read by the others

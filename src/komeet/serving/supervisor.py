@@ -13,6 +13,7 @@ from komeet.console.status import Status
 from komeet.core.clock import Clock
 from komeet.core.errors import UpstreamBusy
 from komeet.core.ids import new_id
+from komeet.core.secrets import Secret
 from komeet.local.process import ending
 from komeet.local.supervisor import Backoff
 from komeet.net.tasks import Tasks
@@ -229,6 +230,9 @@ class Supervisor:
             self._chronicle.refused(str(error))
             return
         self._known = settings.text
+        if _databases(settings) != _databases(self._settings):
+            _LOG.error("the configuration stays as it was: another database is taken when Komeet is started again")
+            return
         _say_what_stays(self._settings, settings)
         old = self._staff()
         for place in range(max(settings.workers, len(old))):
@@ -347,6 +351,10 @@ def _relieve(worker: Process, seconds: float) -> None:
     else:  # it has never taken a connection
         worker.signal(signal.SIGTERM)
     worker.leaving = True
+
+
+def _databases(settings: Settings) -> tuple[Secret | None, Secret | None]:
+    return settings.config.ledger.database or None, settings.config.request_log.database or None
 
 
 def _say_what_stays(was: Settings, wanted: Settings) -> None:

@@ -13,11 +13,10 @@ from typing import BinaryIO, Final, final
 import msgspec
 from msgspec import Struct
 
+from komeet.store.engine import LEDGER_FILE, REQUESTS_FILE
 from komeet.store.errors import StoreError
 from komeet.store.schema import LEDGER_LINE, REQUESTS_LINE, Line
 
-LEDGER_FILE: Final = "komeet.db"
-REQUESTS_FILE: Final = "requests.db"
 LINES: Final[Mapping[str, Line]] = {LEDGER_FILE: LEDGER_LINE, REQUESTS_FILE: REQUESTS_LINE}
 """The databases of a data directory, and whose schema each has."""
 
@@ -49,6 +48,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     at: str
     """When: RFC 3339, UTC."""
     files: tuple[Entry, ...]
+    behind: int = 0
+    """Processes whose last records are not in it: they had been killed, or could not write."""
 
 
 class _Wrong(Exception):
@@ -145,9 +146,9 @@ def _manifest(file: BinaryIO) -> Manifest:
         if outside.format != FORMAT:
             raise _Wrong(f"it was written by Komeet {outside.komeet}, in a format that this version does not know")
         manifest = msgspec.json.decode(text, type=Manifest)
-    except msgspec.DecodeError as error:  # a mistake in types too
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a mistake in types too
         raise _Wrong(f"its manifest cannot be read: {error}") from error
     names = [entry.name for entry in manifest.files]
-    if len(names) != len(set(names)) or not {LEDGER_FILE} <= set(names) <= LINES.keys():
+    if not names or len(names) != len(set(names)) or not set(names) <= LINES.keys():
         raise _Wrong("its manifest does not name the databases of Komeet")
     return manifest

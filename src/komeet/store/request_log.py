@@ -17,8 +17,8 @@ from komeet.store.bulk import Bulk
 from komeet.store.faults import describe, is_outage
 from komeet.store.ledger_rows import names_of, names_text, usage_of
 from komeet.store.quiet_log import QuietLog
-from komeet.store.sqlite import writer
 from komeet.store.tables import USAGE_COLUMNS, requests
+from komeet.store.transactions import writer
 
 _LOG = logging.getLogger(__name__)
 _COLUMNS = tuple(column.name for column in requests.c if column.name != "id")
@@ -227,6 +227,7 @@ def _row(record: CallRecord) -> tuple[Any, ...]:
         record.bytes_out,
         names_text(record.losses),
         screen_text(record.upstream_request_id),
+        record.replay_of,
         record.request_body,
         record.response_body,
     )

@@ -1,24 +1,30 @@
-"""Brings a database file to the schema of this version, or refuses one that is newer."""
+"""Brings a database to the schema of this version, or refuses one that is newer."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
-from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, inspect, select
+from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, func, inspect, select
 
+from komeet.store.engine import is_sqlite, place
 from komeet.store.errors import StoreError
-from komeet.store.sqlite import writing
+from komeet.store.nodes import require_none_serving
+from komeet.store.postgresql import OLDEST, values_in_statements
 from komeet.store.tables import LEDGER, REQUESTS
+from komeet.store.transactions import rebuilding
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_VERSION = Table("alembic_version", MetaData(), Column("version_num", Text))
+_LOCK: Final = 0x6B6F6D65
+"""Of PostgreSQL's advisory locks those that are Komeet's; the line makes the second number."""
+_LOCK_SECONDS: Final = 300
+"""How long a node waits for another that migrates."""
 _SCRIPTS = Path(__file__).parent / "migrations"
 
 
 class Line(Struct, frozen=True):
-    """One line of versions: that of one database file."""
+    """One line of versions: that of one database, or of its part of one that they share."""
 
     name: str
     """Its folder below `migrations/versions`."""
@@ -26,15 +32,20 @@ class Line(Struct, frozen=True):
     """The newest revision there. Written down here so that a start with nothing to do need not import Alembic."""
     metadata: MetaData
 
+    def version_table(self, engine: Engine) -> Table:
+        """Return the table that says which revision is there; a PostgreSQL database may have both lines."""
+        name = "alembic_version" if is_sqlite(engine) else f"komeet_{self.name}_version"
+        return Table(name, MetaData(), Column("version_num", Text))
 
-LEDGER_LINE = Line("ledger", "ledger_0002", LEDGER)
-REQUESTS_LINE = Line("requests", "requests_0001", REQUESTS)
+
+LEDGER_LINE = Line("ledger", "ledger_0003", LEDGER)
+REQUESTS_LINE = Line("requests", "requests_0003", REQUESTS)
 
 
 def is_older(engine: Engine, line: Line) -> bool:
     """Whether the database has a schema, and not that of this version: bringing it to the head takes it from others."""
     with engine.connect() as connection:
-        return _version(connection) not in {None, line.head}
+        return _version(connection, line) not in {None, line.head}
 
 
 def require_head(engine: Engine, line: Line) -> None:
@@ -45,26 +56,30 @@ def require_head(engine: Engine, line: Line) -> None:
         sqlalchemy.exc.DBAPIError: the database is out of reach.
     """
     with engine.connect() as connection:
-        found = _version(connection)
+        found = _version(connection, line)
     if found != line.head:
         raise StoreError(
-            f"{engine.url.database} has schema {found or 'none'}, and this version of Komeet works with {line.head}. "
+            f"{place(engine)} has schema {found or 'none'}, and this version of Komeet works with {line.head}. "
             "Was Komeet updated while its server runs? Then restart the server."
         )
 
 
 def bring_to_head(engine: Engine, line: Line) -> None:
-    """Run what is missing of the line's migrations, in one transaction; two processes at once take turns.
+    """Run what is missing of the line's migrations, in one transaction; processes and machines take turns.
+
+    What a crash interrupts has not happened: the next start begins with it again.
 
     Raises:
-        StoreError: the schema is newer than this version of Komeet, or unknown to it.
+        StoreError: the schema is newer than this version of Komeet, or unknown to it; nodes of an older version serve
+            with the one that is there; or the database server is too old.
         sqlalchemy.exc.DBAPIError: the database is out of reach.
     """
     with engine.connect() as connection:
-        if _version(connection) == line.head:
+        if _version(connection, line) == line.head:
             return
-    with writing(engine) as connection:
-        found = _version(connection)
+    with rebuilding(engine) as connection, values_in_statements(connection):
+        _take_turn(connection, line)
+        found = _version(connection, line)
         if found != line.head:
             _migrate(connection, line, found)
 
@@ -83,17 +98,30 @@ def alembic_config(line: Line, connection: Connection | None = None) -> "Config"
     """Return what Alembic needs to know to work on this line."""
     from alembic.config import Config  # noqa: PLC0415 - costs a fifth of a start, and is seldom needed
 
-    config = Config(attributes={"connection": connection, "metadata": line.metadata})
+    table = None if connection is None else line.version_table(connection.engine).name
+    config = Config(attributes={"connection": connection, "metadata": line.metadata, "version_table": table})
     config.set_main_option("path_separator", "newline")
     config.set_main_option("script_location", _literal(_SCRIPTS))
     config.set_main_option("version_locations", _literal(_SCRIPTS / "versions" / line.name))
     return config
 
 
-def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table(_VERSION.name):
+def _take_turn(connection: Connection, line: Line) -> None:
+    """On SQLite the transaction is exclusive from its beginning; on PostgreSQL a lock says so, until it ends."""
+    if is_sqlite(connection.engine):
+        return
+    version = int((connection.dialect.server_version_info or (0,))[0])
+    if version < OLDEST:
+        raise StoreError(f"{place(connection.engine)} is PostgreSQL {version}; Komeet needs {OLDEST} or newer.")
+    connection.execute(select(func.set_config("lock_timeout", f"{_LOCK_SECONDS}s", True)))
+    connection.execute(select(func.pg_advisory_xact_lock(_LOCK, sum(line.name.encode()))))
+
+
+def _version(connection: Connection, line: Line) -> str | None:
+    table = line.version_table(connection.engine)
+    if not inspect(connection).has_table(table.name):
         return None
-    return connection.execute(select(_VERSION.c.version_num)).scalar()
+    return connection.execute(select(table.c.version_num)).scalar()
 
 
 def _migrate(connection: Connection, line: Line, found: str | None) -> None:
@@ -102,9 +130,11 @@ def _migrate(connection: Connection, line: Line, found: str | None) -> None:
     config = alembic_config(line, connection)
     if found is not None and not is_known(found, line):
         raise StoreError(
-            f"The data was written by a newer version of Komeet ({connection.engine.url.database} has schema {found}, "
+            f"The data was written by a newer version of Komeet ({place(connection.engine)} has schema {found}, "
             f"this version knows {line.head}). Install that version or a newer one, or use another data directory."
         )
+    if found is not None:
+        require_none_serving(connection)
     command.upgrade(config, line.head)
 
 

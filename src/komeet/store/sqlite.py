@@ -1,8 +1,6 @@
 """SQLite as Komeet uses it: WAL, foreign keys, short transactions that say when they begin."""
 
 import os
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
@@ -10,10 +8,11 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_BEGIN = "komeet_begin"
-"""The option of a connection that says how its transactions begin; empty: there are none."""
-_BUSY_MS = 5_000
+from komeet.store.transactions import BEGIN, rebuilding, writer, writing
 
+__all__ = ["Durability", "open_engine", "rebuilding", "writer", "writing"]
+
+_BUSY_MS = 5_000
 
 Durability = Literal["power_loss", "crash"]
 """What a commit survives: a loss of power too (it waits for the disk), or a crash of Komeet only."""
@@ -46,7 +45,7 @@ def open_engine(path: Path, durability: Durability = "power_loss", *, busy_ms: i
         cursor.close()
 
     def begin(connection: Connection) -> None:
-        how = connection.get_execution_options().get(_BEGIN, "BEGIN")
+        how = connection.get_execution_options().get(BEGIN, "BEGIN")
         if how:
             connection.exec_driver_sql(how)
 
@@ -56,23 +55,7 @@ def open_engine(path: Path, durability: Durability = "power_loss", *, busy_ms: i
     return engine
 
 
-def writer(engine: Engine) -> Connection:
-    """Return a connection whose transactions take the write lock when they begin.
-
-    A transaction that reads first and writes later can find that another has written meanwhile, and fails at once; with
-    `BEGIN IMMEDIATE` it waits for its turn instead.
-    """
-    return engine.connect().execution_options(**{_BEGIN: "BEGIN IMMEDIATE"})
-
-
-@contextmanager
-def writing(engine: Engine) -> Generator[Connection]:
-    """One write transaction: committed at the end of the block, rolled back if the block raises."""
-    with writer(engine) as connection, connection.begin():
-        yield connection
-
-
 def _write_ahead(engine: Engine) -> None:
     """Switch the file to write-ahead logging, which it keeps: readers and the writer no longer wait for each other."""
-    with engine.connect().execution_options(**{_BEGIN: ""}) as connection:
+    with engine.connect().execution_options(**{BEGIN: ""}) as connection:
         connection.exec_driver_sql("PRAGMA journal_mode=WAL")

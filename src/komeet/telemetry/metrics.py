@@ -13,6 +13,7 @@ from prometheus_client import (
 )
 
 from komeet.canonical.record import CallRecord
+from komeet.ledger.thresholds import Crossing
 from komeet.telemetry.exposition import families
 from komeet.telemetry.samples import Family
 
@@ -49,6 +50,8 @@ class Metrics:
                                   ("provider",), buckets=_SECONDS, registry=registry)  # fmt: skip
         self._first = Histogram("komeet_first_token_seconds", "From the first byte of a call to its first content",
                                 ("provider",), buckets=_SECONDS, registry=registry)  # fmt: skip
+        self._crossed = Counter("komeet_budget_crossed", "Thresholds of budgets that were crossed",
+                                ("scope", "percent", "kind"), registry=registry)  # fmt: skip
         self._pairs: set[tuple[str, str]] = set()
         self._lost: set[str] = set()
 
@@ -76,6 +79,11 @@ class Metrics:
         self._latency.labels(record.provider).observe(record.latency_us / 1e6)
         if record.first_token_us is not None:
             self._first.labels(record.provider).observe(record.first_token_us / 1e6)
+
+    def crossed(self, crossing: Crossing) -> None:
+        """Count one threshold of a budget; whose budget it is stays out of the metrics."""
+        budget = crossing.budget
+        self._crossed.labels(budget.scope.value, str(crossing.percent), "hard" if budget.hard else "soft").inc()
 
     def _loss(self, path: str) -> str:
         path = _PLACE.sub("[]", path)

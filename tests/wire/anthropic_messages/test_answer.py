@@ -243,6 +243,13 @@ def test_usage_has_the_hour_and_the_thinking() -> None:
     assert parsed == Usage(input=6, cache_write=5, cache_write_1h=3, output=9, reasoning=4)
 
 
+def test_usage_has_the_searches_that_ran_at_the_provider() -> None:
+    usage = {"input_tokens": 1, "output_tokens": 9, "server_tool_use": {"web_search_requests": 2}}
+    assert FORMAT.parse_response(_message(usage=usage)).usage == Usage(input=1, output=9, web_searches=2)
+    stream = _started(usage={"input_tokens": 1, "output_tokens": 1}) + TEXT + _ended(usage=usage)
+    assert fold(_events(stream)).usage == Usage(input=1, output=9, web_searches=2)
+
+
 @pytest.mark.parametrize(
     "usage", [{"input_tokens": -1, "output_tokens": 2}, {"input_tokens": 0, "output_tokens": 0}, 3]
 )

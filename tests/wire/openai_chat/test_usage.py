@@ -90,6 +90,18 @@ def _usage(**members: object) -> Usage | None:
         ),
         # Mistral's and Together's places for cached tokens
         ({"prompt_tokens": 9, "completion_tokens": 1, "num_cached_tokens": 4}, Usage(input=9, cache_read=4, output=1)),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 1, "num_search_queries": 3},
+            Usage(input=9, output=1, web_searches=3),
+        ),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 1, "server_tool_use_details": {"web_search_requests": 2}},
+            Usage(input=9, output=1, web_searches=2),
+        ),
+        (
+            {"prompt_tokens": 9, "completion_tokens": 1, "server_tool_use": {"web_search_requests": 1}},
+            Usage(input=9, output=1, web_searches=1),
+        ),
         ({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 4}, Usage(input=9, cache_read=4, output=1)),
         # a part that is greater than its whole (OpenRouter, on record)
         (

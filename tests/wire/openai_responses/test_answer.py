@@ -151,7 +151,7 @@ def test_what_an_answer_says() -> None:
     assert isinstance(search, ServerTool)
     assert isinstance(call, ToolCall)
     assert call.arguments == b'{"a":1}'
-    assert response.usage == Usage(input=3, output=2)
+    assert response.usage == Usage(input=3, output=2, web_searches=1)
     assert response.service_tier == "flex"
 
 

@@ -160,14 +160,22 @@ class _Reported(Struct):
     output_tokens_details: dict[str, int | None] | None = None
 
 
+class _Item(Struct):
+    type: str = ""
+    action: dict[str, object] | None = None
+
+
 class _Answer(Struct):
     usage: _Reported | None = None
+    output: list[_Item] = []
 
 
 def _reported(body: bytes) -> Usage | None:
-    told = msgspec.json.decode(body, type=_Answer).usage
+    answer = msgspec.json.decode(body, type=_Answer)
+    told = answer.usage
     if told is None:
         return None
+    web = [item for item in answer.output if item.type == "web_search_call"]
     inside, outside = told.input_tokens_details or {}, told.output_tokens_details or {}
     return Usage(
         input=told.input_tokens,
@@ -175,6 +183,8 @@ def _reported(body: bytes) -> Usage | None:
         cache_write=inside.get("cache_write_tokens") or 0,
         output=told.output_tokens,
         reasoning=outside.get("reasoning_tokens") or 0,
+        web_searches=sum(item.action is None or item.action["type"] == "search" for item in web),
+        storage_searches=sum(item.type == "file_search_call" for item in answer.output),
     )
 
 

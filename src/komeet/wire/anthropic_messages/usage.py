@@ -25,6 +25,10 @@ class _OutputDetails(Struct):
     thinking_tokens: int | None = None
 
 
+class _ServerTools(Struct):
+    web_search_requests: int | None = None
+
+
 class _Usage(Struct):
     input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
@@ -32,18 +36,21 @@ class _Usage(Struct):
     cache_creation: _Creation | None = None
     output_tokens: int | None = None
     output_tokens_details: _OutputDetails | None = None
+    server_tool_use: _ServerTools | None = None
 
 
 _usage = msgspec.json.Decoder(_Usage | None)
 
-READ: Final = frozenset(_Usage.__struct_fields__)
-"""Members of a usage that have a word in the model."""
+_TOOLS: Final = "server_tool_use"
+"""It counts more than the model has words for, and is kept as it is besides."""
+READ: Final = frozenset(_Usage.__struct_fields__) - {_TOOLS}
+"""Members of a usage that have a word in the model, for all that they say."""
 
 
 class UsageReader:
     """Puts together what one answer reports, in one piece or in several."""
 
-    __slots__ = ("_hour", "_input", "_output", "_read", "_thinking", "_written")
+    __slots__ = ("_hour", "_input", "_output", "_read", "_searches", "_thinking", "_written")
 
     def __init__(self) -> None:
         self._input: int | None = None
@@ -52,6 +59,7 @@ class UsageReader:
         self._hour = 0
         self._output: int | None = None
         self._thinking = 0
+        self._searches = 0
 
     def take(self, raw: Raw | bytes) -> Usage | None:
         """Return what is known after one more report, or None where it is not to be believed, or says nothing.
@@ -75,6 +83,8 @@ class UsageReader:
         self._output = told.output_tokens or (self._output if self._output is not None else told.output_tokens)
         if told.output_tokens_details is not None:
             self._thinking = told.output_tokens_details.thinking_tokens or self._thinking
+        if told.server_tool_use is not None:
+            self._searches = told.server_tool_use.web_search_requests or self._searches
         return self.usage
 
     @property
@@ -92,6 +102,7 @@ class UsageReader:
             cache_write_1h=min(self._hour, self._written),
             output=self._output,
             reasoning=min(self._thinking, self._output),
+            web_searches=self._searches,
         )
 
 
@@ -114,6 +125,8 @@ def render_usage(usage: Usage) -> Json:
     }
     if usage.reasoning:
         told["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    if usage.web_searches:
+        told[_TOOLS] = {"web_search_requests": usage.web_searches}
     return told
 
 
@@ -129,6 +142,7 @@ def _believable(told: _Usage) -> bool:
         told.output_tokens,
         told.cache_creation.ephemeral_1h_input_tokens if told.cache_creation else None,
         told.output_tokens_details.thinking_tokens if told.output_tokens_details else None,
+        told.server_tool_use.web_search_requests if told.server_tool_use else None,
     ]
     known = [count for count in counts if count is not None]
     return bool(known) and min(known) >= 0 and max(known) <= _MOST

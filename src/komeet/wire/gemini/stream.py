@@ -44,6 +44,7 @@ from komeet.wire.gemini.finish import parse_finish
 from komeet.wire.gemini.grounding import citations
 from komeet.wire.gemini.members import ORIGIN, own
 from komeet.wire.gemini.parts_in import parse_part
+from komeet.wire.gemini.searches import Searches
 from komeet.wire.gemini.usage import parse_usage
 from komeet.wire.members import NULL
 
@@ -180,13 +181,15 @@ def _goes_on(before: Part | None, part: Part) -> bool:
 class StreamParser:
     """Reads one stream, message by message. There is none that ends it: it is complete when all candidates are."""
 
-    __slots__ = ("_began", "_blocked", "_candidates", "_extras", "_over", "_usage")
+    __slots__ = ("_began", "_blocked", "_candidates", "_extras", "_model", "_over", "_searches", "_usage")
 
     def __init__(self) -> None:
         self._began = False
         self._blocked = False
         self._candidates: dict[int, _Candidate] = {}
         self._extras: dict[str, Raw] = {}
+        self._searches = Searches()
+        self._model = ""
         self._usage = NULL
         self._over = False
 
@@ -228,8 +231,10 @@ class StreamParser:
                 yield ExtraDelta(candidate=None, origin=origin, name=name, value=value)
 
     def _message(self, members: dict[str, Raw]) -> Iterator[Event]:
+        candidates = list_of(members.get("candidates"))
+        self._searches.note(candidates)
         yield from self._head(members)
-        for position, raw in enumerate(list_of(members.get("candidates"))):
+        for position, raw in enumerate(candidates):
             told = members_of(raw)
             index = number_of(told.get("index"))
             at = position if index is None else index
@@ -245,6 +250,7 @@ class StreamParser:
         if not self._began:
             self._began = True
             head = head_of(members)
+            self._model = head.model
             yield Start(
                 id=head.id, model=head.model, created=head.created, service_tier=head.service_tier, extras=extras
             )
@@ -257,7 +263,7 @@ class StreamParser:
 
     def _used(self, members: dict[str, Raw]) -> Iterator[Event]:
         raw = members.get(USAGE, NULL)
-        usage = None if raw == NULL else parse_usage(raw)
+        usage = self._searches.added(None if raw == NULL else parse_usage(raw), self._model)
         if usage is not None:
             self._usage = raw
             yield UsageEvent(usage=usage, service_tier=tier_of(raw))

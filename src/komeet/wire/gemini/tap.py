@@ -6,8 +6,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from komeet.core.errors import UpstreamAuth
-from komeet.wire.gemini.answer import UNREADABLE, USAGE, blocked, members_of, text_of, tier_of, word_of
+from komeet.wire.gemini.answer import UNREADABLE, USAGE, blocked, list_of, members_of, text_of, tier_of, word_of
 from komeet.wire.gemini.errors import parse_stream_error, render_stream_error
+from komeet.wire.gemini.searches import Searches
 from komeet.wire.gemini.usage import parse_usage
 from komeet.wire.members import NULL
 from komeet.wire.sse import fields
@@ -49,10 +50,11 @@ _said: Final = msgspec.json.Decoder(_Said)
 class GeminiTap(StreamTap):
     """A tap for one stream; an error that is about our operator's credential is said in our own words."""
 
-    __slots__ = ("_finished", "_started")
+    __slots__ = ("_finished", "_searches", "_started")
 
     def __init__(self) -> None:
         super().__init__()
+        self._searches = Searches()
         self._started: set[int] = set()
         self._finished: set[int] = set()
 
@@ -68,6 +70,8 @@ class GeminiTap(StreamTap):
         if said.error != NULL:
             self.error = parse_stream_error(event.data)
             return render_stream_error(self.error) if isinstance(self.error, UpstreamAuth) else block
+        if b"webSearchQueries" in event.data:
+            self._searches.note(list_of(members_of(event.data).get("candidates")))
         self._read(said)
         return block
 
@@ -85,7 +89,7 @@ class GeminiTap(StreamTap):
         self.done = self.done or (bool(self._finished) and self._started == self._finished)
         if said.usage_metadata != NULL:
             self.service_tier = tier_of(said.usage_metadata) or self.service_tier
-            self.metered(parse_usage(said.usage_metadata))
+            self.metered(self._searches.added(parse_usage(said.usage_metadata), self.model))
 
     def _wrote(self, part: _Part) -> None:
         if part.text:

@@ -4,9 +4,10 @@ from msgspec import Struct
 
 from komeet.canonical.usage import Usage
 from komeet.core.errors import Garbled, UpstreamError
-from komeet.wire.gemini.answer import USAGE, head_of, is_answer, members_of
+from komeet.wire.gemini.answer import USAGE, head_of, is_answer, list_of, members_of
 from komeet.wire.gemini.errors import parse_stream_error
 from komeet.wire.gemini.parse_response import parse_response
+from komeet.wire.gemini.searches import Searches
 from komeet.wire.gemini.usage import parse_usage
 from komeet.wire.members import NULL
 from komeet.wire.readable import readable
@@ -46,8 +47,10 @@ def read_whole(body: bytes) -> GeminiWhole | UpstreamError:
         raise error
     usage = answer.get(USAGE, NULL)
     head = head_of(answer)
+    searches = Searches()
+    searches.note(list_of(answer.get("candidates")))
     return GeminiWhole(
-        usage=None if usage == NULL else parse_usage(usage),
+        usage=searches.added(None if usage == NULL else parse_usage(usage), head.model),
         model=head.model,
         service_tier=head.service_tier,
         body=body,

@@ -65,7 +65,7 @@ def call_id(asked: Asked, candidate: int, number: int) -> str:
 
 def render_usage(usage: Usage) -> Json:
     """Return usage in OpenAI's convention."""
-    return {
+    told: Json = {
         "prompt_tokens": usage.input,
         "completion_tokens": usage.output,
         "total_tokens": usage.input + usage.output,
@@ -81,6 +81,9 @@ def render_usage(usage: Usage) -> Json:
             "rejected_prediction_tokens": 0,
         },
     }
+    if usage.web_searches:
+        told["server_tool_use_details"] = {"web_search_requests": usage.web_searches}  # OpenRouter's word
+    return told
 
 
 def _choice(candidate: Candidate, asked: Asked) -> Json:

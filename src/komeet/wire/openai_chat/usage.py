@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from komeet.canonical.usage import Usage
 
@@ -29,6 +30,10 @@ class _CompletionDetails(Struct):
     image_tokens: int | None = None
 
 
+class _ServerTools(Struct):
+    web_search_requests: int | None = None
+
+
 class _Usage(Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -40,11 +45,15 @@ class _Usage(Struct):
     num_cached_tokens: int | None = None  # Mistral
     cache_read_input_tokens: int | None = None  # Databricks
     cache_creation_input_tokens: int | None = None
+    num_search_queries: int | None = None  # Perplexity
+    server_tool_use: _ServerTools | None = None  # OpenRouter, and who speaks for Anthropic
+    server_tool_use_details: _ServerTools | None = None
 
 
 _usage = msgspec.json.Decoder(_Usage | None)
 _NO_PROMPT = _PromptDetails()
 _NO_COMPLETION = _CompletionDetails()
+_NO_TOOLS = _ServerTools()
 
 
 def parse_usage(raw: Raw | bytes) -> Usage | None:
@@ -82,10 +91,16 @@ def parse_usage(raw: Raw | bytes) -> Usage | None:
         completion.audio_tokens or 0,
         completion.image_tokens or 0,
     )
+    searches = _first(
+        told.num_search_queries,
+        (told.server_tool_use_details or _NO_TOOLS).web_search_requests,
+        (told.server_tool_use or _NO_TOOLS).web_search_requests,
+    )
     counts = (told.prompt_tokens, output, told.total_tokens or 0, read, written, reasoning, *media)
-    if min(counts) < 0 or max(counts) > _MOST or max(counts) == 0:
+    if min(*counts, searches) < 0 or max(*counts, searches) > _MOST or max(counts) == 0:
         return None
-    return _normalise(told.prompt_tokens, output, told.total_tokens, read, written, reasoning, media)
+    usage = _normalise(told.prompt_tokens, output, told.total_tokens, read, written, reasoning, media)
+    return replace(usage, web_searches=searches) if searches else usage
 
 
 def _normalise(

@@ -16,6 +16,7 @@ from komeet.wire.openai_responses.answer import (
 )
 from komeet.wire.openai_responses.finish import COMPLETED, parse_finish
 from komeet.wire.openai_responses.members import OWN, Members
+from komeet.wire.openai_responses.searches import Searches
 from komeet.wire.openai_responses.usage import parse_usage
 
 
@@ -38,6 +39,8 @@ def parse_response(body: bytes) -> Response:
         parts = tuple([part for i, item in enumerate(items) for part in item_parts(item, f"output[{i}]")])
     except WireError as cause:
         raise garbled(cause.message) from cause
+    searches = Searches()
+    searches.note_all(items)
     usage = members.raw("usage")
     status = members.fitting_text("status") or COMPLETED
     stop, native = parse_finish(status, reason_of(members), parts)
@@ -46,7 +49,7 @@ def parse_response(body: bytes) -> Response:
         model=members.fitting_text("model"),
         created=created_of(members),
         candidates=(Candidate(parts=parts, stop=stop, native_stop=native),),
-        usage=None if usage is None else parse_usage(usage),
+        usage=searches.added(None if usage is None else parse_usage(usage)),
         service_tier=tier_of(members),
         extras={OWN: {}, **filled(without_taken(members))},
     )

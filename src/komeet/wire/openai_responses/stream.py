@@ -26,6 +26,7 @@ from komeet.wire.openai_responses.content import citation
 from komeet.wire.openai_responses.finish import COMPLETED, INCOMPLETE, parse_finish
 from komeet.wire.openai_responses.members import OWN, REASONING_TEXT, Members
 from komeet.wire.openai_responses.parse_response import garbled, without_taken
+from komeet.wire.openai_responses.searches import Searches
 from komeet.wire.openai_responses.stream_items import Output
 from komeet.wire.openai_responses.usage import parse_usage
 
@@ -39,10 +40,11 @@ class StreamParser:
     provider is told once it is done.
     """
 
-    __slots__ = ("output", "over", "started")
+    __slots__ = ("output", "over", "searches", "started")
 
     def __init__(self) -> None:
         self.output = Output()
+        self.searches = Searches()
         self.started = False
         self.over = False
 
@@ -107,8 +109,9 @@ def _terminal(status: str) -> _Handler:
             if not parser.output.is_done(index, item):
                 yield from parser.output.finish(index, item)
         yield from parser.output.close()
+        parser.searches.note_all(items)
         usage = response.raw("usage")
-        parsed = None if usage is None else parse_usage(usage)
+        parsed = parser.searches.added(None if usage is None else parse_usage(usage))
         if parsed is not None:
             yield UsageEvent(usage=parsed, service_tier=tier_of(response))
         told = response.fitting_text("status") or status
@@ -149,7 +152,9 @@ def _item_added(parser: StreamParser, members: Members) -> Iterator[Event]:
 
 
 def _item_done(parser: StreamParser, members: Members) -> Iterator[Event]:
-    return parser.output.finish(_at(members), _item(members))
+    at, item = _at(members), _item(members)
+    parser.searches.note(at, item)
+    return parser.output.finish(at, item)
 
 
 def _part_added(parser: StreamParser, members: Members) -> Iterator[Event]:

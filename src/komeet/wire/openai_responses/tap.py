@@ -10,11 +10,12 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from komeet.core.errors import UpstreamAuth
-from komeet.wire.members import NULL, OBJECT
+from komeet.wire.members import INT, NULL, OBJECT, OBJECTS
 from komeet.wire.openai_errors import parse_stream_error
 from komeet.wire.openai_responses.answer import FALSY, error_of, members_of, tier_of
 from komeet.wire.openai_responses.errors import render_stream_error
 from komeet.wire.openai_responses.members import Members
+from komeet.wire.openai_responses.searches import Searches
 from komeet.wire.openai_responses.usage import parse_usage
 from komeet.wire.openai_responses.whole import item_texts
 from komeet.wire.sse import Event, fields
@@ -55,10 +56,11 @@ _string: Final[Decoder[str]] = Decoder(str)
 class ResponsesTap(StreamTap):
     """A tap for one stream; an error that is about our operator's credential is said in our own words."""
 
-    __slots__ = ("_told",)
+    __slots__ = ("_searches", "_told")
 
     def __init__(self) -> None:
         super().__init__()
+        self._searches = Searches()
         self._told: set[bytes] = set()
         """Items of which deltas came."""
 
@@ -82,6 +84,8 @@ class ResponsesTap(StreamTap):
             self.wrote(_string_of(said.delta))
             self._told.add(bytes(said.output_index))
         elif kind == "response.output_item.done":
+            at = Members({"at": said.output_index}).fitting("at", INT)
+            self._searches.note(at or 0, members_of(said.item))
             if bytes(said.output_index) not in self._told:
                 for text in item_texts(members_of(said.item)):
                     self.wrote(text)
@@ -98,7 +102,9 @@ class ResponsesTap(StreamTap):
         self.model = members.fitting_text("model") or self.model
         self.service_tier = tier_of(members) or self.service_tier
         usage = members.raw("usage")
-        self.metered(None if usage is None else parse_usage(usage))
+        if terminal and b"_search_call" in bytes(members.peek("output") or b""):
+            self._searches.note_all(members.fitting("output", OBJECTS) or [])
+        self.metered(self._searches.added(None if usage is None else parse_usage(usage)))
         self.done = self.done or terminal
 
 

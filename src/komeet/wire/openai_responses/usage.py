@@ -27,17 +27,23 @@ class _OutputDetails(Struct):
     image_tokens: int | None = None
 
 
+class _ServerTools(Struct):
+    web_search_requests: int | None = None
+
+
 class _Usage(Struct):
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens_details: _OutputDetails | None = None
+    server_tool_use_details: _ServerTools | None = None  # OpenRouter
 
 
 _usage = msgspec.json.Decoder(_Usage | None)
 _NO_INPUT: Final = _InputDetails()
 _NO_OUTPUT: Final = _OutputDetails()
+_NO_TOOLS: Final = _ServerTools()
 
 
 def parse_usage(raw: Raw | bytes) -> Usage | None:
@@ -66,7 +72,8 @@ def parse_usage(raw: Raw | bytes) -> Usage | None:
         outside.audio_tokens or 0,
         outside.image_tokens or 0,
     )
-    counts = (told.input_tokens, output, told.total_tokens or 0, read, written, reasoning, *media)
+    searches = (told.server_tool_use_details or _NO_TOOLS).web_search_requests or 0
+    counts = (told.input_tokens, output, told.total_tokens or 0, read, written, reasoning, *media, searches)
     if min(counts) < 0 or max(counts) > _MOST or told.input_tokens + output == 0:
         return None
     left_out = 0 if told.total_tokens is None else told.total_tokens - told.input_tokens - output
@@ -82,6 +89,7 @@ def parse_usage(raw: Raw | bytes) -> Usage | None:
         reasoning=min(reasoning, output),
         output_audio=min(media[2], output),
         output_image=min(media[3], output),
+        web_searches=searches,
     )
 
 

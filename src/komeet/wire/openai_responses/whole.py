@@ -8,6 +8,7 @@ from komeet.core.errors import Garbled, UpstreamError, WireError
 from komeet.wire.members import NULL, OBJECTS
 from komeet.wire.openai_responses.answer import error_of, item_parts, members_of, tier_of
 from komeet.wire.openai_responses.members import Members
+from komeet.wire.openai_responses.searches import Searches
 from komeet.wire.openai_responses.usage import parse_usage
 from komeet.wire.written import written
 
@@ -45,8 +46,11 @@ def read_whole(body: bytes) -> ResponsesWhole | UpstreamError:
         raise Garbled("The provider answered with JSON that is not a response: it has no output.")
     members = Members(found)
     usage = members.raw("usage")
+    searches = Searches()
+    if b"_search_call" in bytes(found["output"]):
+        searches.note_all(Members({"output": found["output"]}).fitting("output", OBJECTS) or [])
     return ResponsesWhole(
-        usage=None if usage is None else parse_usage(usage),
+        usage=searches.added(None if usage is None else parse_usage(usage)),
         model=members.fitting_text("model"),
         service_tier=tier_of(members),
         output=found["output"],

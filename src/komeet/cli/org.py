@@ -1,0 +1,6 @@
+"""`komeet org`."""
+
+from komeet.cli.people import people_program
+from komeet.store.people import Group
+
+program = people_program(Group.ORGANISATION)

@@ -1,0 +1,1 @@
+"""How often and how much: rate limits as pure arithmetic, values in and values out."""
