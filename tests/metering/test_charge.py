@@ -11,9 +11,9 @@ from komeet.canonical.extent import Extent
 from komeet.canonical.usage import Usage
 from komeet.catalog.price import ModelPrice
 from komeet.catalog.profile import Profile
-from komeet.core.money import ONE, Nano, Ratio
+from komeet.core.money import Nano, Ratio
 from komeet.metering.bound import most_input
-from komeet.metering.charge import Allowance, Buyer, Sale, Sales, Terms, after_free, terms_of
+from komeet.metering.charge import Buyer, Sale, Sales, Terms, terms_of
 from komeet.metering.cost import cost, exact_cost
 
 DOLLAR = 10**9
@@ -132,51 +132,3 @@ def test_everything_that_a_rule_names_must_fit() -> None:
     assert not sale.fits(fitting, "y", "m", 0)
     assert not sale.fits(fitting, "x", "n", 0)
     assert Sales().find(fitting, provider="x", model="m", at=0) is None
-
-
-# ------------------------------------------------------------------ allowances
-
-
-def test_an_amount_is_free_until_it_is_used() -> None:
-    terms, allowance = Terms(PRICE), Allowance(amount=Nano(4_000_000))
-    used, charges = 0, list[int]()
-    for _ in range(4):
-        charged = after_free(terms, USED, allowance, used, tier=None)
-        used = charged.used
-        charges.append(charged.charge)
-    assert charges == [0, 0, 500_000, 1_500_000]
-    assert used == 4_000_000
-
-
-def test_tokens_are_free_until_they_are_used_and_a_call_beyond_is_charged_its_part() -> None:
-    terms, allowance = Terms(PRICE), Allowance(tokens=1_575)
-    first = after_free(terms, USED, allowance, 0, tier=None)
-    assert (first.charge, first.used) == (0, 1_050)
-    second = after_free(terms, USED, allowance, first.used, tier=None)
-    assert (second.charge, second.used) == (750_000, 1_575)  # half of its tokens are beyond
-    third = after_free(terms, USED, allowance, second.used, tier=None)
-    assert (third.charge, third.used) == (1_500_000, 1_575)
-
-
-@given(usages, prices, ratios, st.integers(0, 10**12), st.integers(0, 10**12), st.booleans())
-def test_what_is_free_and_what_is_charged_never_exceed_the_charge(
-    usage: Usage, price: ModelPrice, ratio: Ratio, allowed: int, used: int, tokens: bool
-) -> None:
-    terms = Terms(price, ratio)
-    allowance = Allowance(tokens=allowed) if tokens else Allowance(amount=Nano(allowed))
-    charged = after_free(terms, usage, allowance, used, tier=None)
-    whole = terms.charge(usage, tier=None)
-    assert 0 <= charged.charge <= whole
-    assert charged.used >= used
-    if used >= allowed:
-        assert charged.charge == whole
-    if not tokens:
-        assert charged.charge + charged.used - used == whole
-
-
-def test_a_ratio_is_a_number_exactly() -> None:
-    assert Ratio.of(Decimal("0.8")) == Ratio(4, 5)
-    assert Ratio.of(Decimal(1)) == ONE
-    for wrong in ("-1", "NaN", "Infinity"):
-        with pytest.raises(ValueError, match="not a ratio"):
-            Ratio.of(Decimal(wrong))

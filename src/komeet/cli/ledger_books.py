@@ -170,6 +170,9 @@ def _lines(one: Shown) -> list[tuple[str, str]]:
         kind = "hard" if share.hard else "soft"
         whose = one.budgets.get(share.budget, "gone")
         lines.append(("share", f"{money(share.amount)} of budget {share.budget} ({whose}, {kind}){since}"))
+    if hold.free is not None:
+        limit = f"{hold.free.limit:,} tokens" if hold.free.tokens else money(hold.free.limit)
+        lines.append(("allowance", f"{limit} of {hold.free.allowance}"))
     if one.ended is None:
         lines.append(("ended", "not yet" if one.is_open else "not at all: see `komeet ledger audit`"))
     else:
@@ -195,7 +198,8 @@ def _ended(outcome: Outcome, overrun: int) -> list[tuple[str, str]]:
         *([f"because of {outcome.reason}"] if outcome.reason else []),
     ]
     lines = [("ended", ", ".join([f"{timestamp(outcome.ended_at)}: {outcome.state}", *notes]))]
-    lines.append(("cost", f"{money(outcome.cost)}, charged {money(outcome.charged)}"))
+    free = f", and {money(outcome.free)} of it is free" if outcome.free else ""
+    lines.append(("cost", f"{money(outcome.cost)}, charged {money(outcome.charged)}{free}"))
     if outcome.price_version:
         lines.append(("priced by", outcome.price_version))
     if outcome.model_served:
@@ -222,6 +226,14 @@ def _json(one: Shown) -> dict[str, object]:
         "amount": dollars(hold.amount),
         "charge_held": dollars(hold.most_charged),
         "open": one.is_open,
+        "allowance": None
+        if hold.free is None
+        else {
+            "name": hold.free.allowance,
+            "window": timestamp(hold.free.starts_at) if hold.free.starts_at else None,
+            "limit": hold.free.limit if hold.free.tokens else dollars(hold.free.limit),
+            "counts": "tokens" if hold.free.tokens else "charge",
+        },
         "shares": [
             {
                 "budget": share.budget,
@@ -240,6 +252,8 @@ def _json(one: Shown) -> dict[str, object]:
             "ended_at": timestamp(ended.outcome.ended_at),
             "cost": dollars(ended.outcome.cost),
             "charge": dollars(ended.outcome.charged),
+            "free": dollars(ended.outcome.free),
+            "free_tokens": ended.outcome.free_tokens,
             "overrun": dollars(ended.overrun),
             "estimated": ended.outcome.estimated,
             "unpriced": ended.outcome.unpriced,

@@ -80,7 +80,8 @@ def _choices(attempt: Attempt, price: ModelPrice, terms: Terms) -> Iterator[Amou
     usage = attempt.ended.outcome.usage
     tiers = () if attempt.ended.outcome.unpriced else sorted(price.tiers)
     for tier in (None, *tiers):
-        yield Amounts(Nano(cost(usage, price, tier=tier)), Nano(terms.charge(usage, tier=tier)))
+        charge = max(0, terms.charge(usage, tier=tier) - attempt.ended.outcome.free)  # what was free stays free
+        yield Amounts(Nano(cost(usage, price, tier=tier)), Nano(charge))
 
 
 def fits(attempt: Attempt, pattern: str | None) -> bool:

@@ -1,6 +1,6 @@
 """The part of the configuration file that is about prices: what providers bill, and what customers are charged."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -80,6 +80,17 @@ class Buyer(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
 
 
+class Free(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is charged nothing in each window: an amount of charges, or a number of tokens; one of the two."""
+
+    dollars: Annotated[Exact | None, Meta(description="Of charges, in US dollars.")] = None
+    tokens: Annotated[
+        Annotated[int, Meta(ge=1, le=1 << 60)] | None, Meta(description="Of input and output together.")
+    ] = None
+    per: Annotated[Literal["total", "hour", "day", "week", "month"], Meta(description="The window.")] = "month"
+    zone: Annotated[str, Meta(description="The time zone in which windows begin.")] = "UTC"
+
+
 class Sale(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What customers are charged. The first that fits a call counts; without one they are charged the cost."""
 
@@ -96,6 +107,10 @@ class Sale(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default=None, name="cost"
     )
     price: Annotated[Tiers | None, Meta(description="Prices of your own making, whatever the provider bills.")] = None
+    free: Annotated[
+        Free | None,
+        Meta(description="What each organisation (or key without one) is charged nothing for, in each window."),
+    ] = None
     since: Annotated[Moment | None, Meta(description="When it begins: a day (UTC), or a time of one.")] = field(
         default=None, name="from"
     )

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from typing import Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from komeet.config import pricing
 from komeet.config.exact import Exact
 from komeet.config.load import ConfigError
 from komeet.config.own import model_price
 from komeet.core.money import ONE, Ratio
-from komeet.metering.charge import Sale, Sales
+from komeet.metering.charge import Allowance, Sale, Sales
 
 _BASES: Final = "list, cost, price"
 
@@ -38,7 +39,24 @@ def _sale(told: pricing.Sale, path: str) -> Sale:
         ratio=ratio,
         price=price,
         version=f"{number} of {basis}" if price is None else price.version,
+        free=None if told.free is None else _free(told.free, f"{path}.free"),
     )
+
+
+def _free(told: pricing.Free, path: str) -> Allowance:
+    if (told.dollars is None) == (told.tokens is None):
+        raise ConfigError(f"{path}: give dollars or tokens, one of them")
+    try:
+        ZoneInfo(told.zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise ConfigError(f"{path}.zone: there is no time zone {told.zone!r}") from None
+    if told.tokens is not None:
+        return Allowance(limit=told.tokens, tokens=True, per=told.per, zone=told.zone)
+    assert told.dollars is not None
+    limit = told.dollars * 10**9
+    if limit != int(limit):
+        raise ConfigError(f"{path}.dollars: {told.dollars} is finer than a nano-dollar")
+    return Allowance(limit=int(limit), per=told.per, zone=told.zone)
 
 
 def _basis(told: pricing.Sale, path: str) -> tuple[Literal["list", "cost", "price"], Exact | None]:

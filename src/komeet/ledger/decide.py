@@ -10,16 +10,21 @@ a hold is written as it is, once.
 
 Of a hard budget's window, a settled attempt turns what it cost from leased to posted: what it did not need stays in the
 lease of the process that held it. An orphan turns its whole share from leased to held.
+
+Where a part of a charge is free (`ledger.free`), the rest is what is posted; but the lease is reduced by all of it, as
+the process that held it has it: what was free is room again for everybody.
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from komeet.core.money import Nano
 from komeet.ledger.accounts import Ended, Posting, legs
 from komeet.ledger.budget import Window, window_of
+from komeet.ledger.free import Free, FreeWindow, take
 from komeet.ledger.port import Hold, Outcome, State
 
 Command: TypeAlias = Hold | Outcome
@@ -67,10 +72,16 @@ class Decision(Struct, frozen=True):
     windows: dict[Window, WindowChange]
     """By window; those whose numbers stay the same are left out."""
     overruns: list[Overrun]
+    free: dict[FreeWindow, int]
+    """What is used of free allowances, by window, in each one's own unit."""
 
 
 def decide(
-    commands: Iterable[Command], open_holds: Mapping[str, Hold], providers: Mapping[str, int], margin: int
+    commands: Iterable[Command],
+    open_holds: Mapping[str, Hold],
+    providers: Mapping[str, int],
+    margin: int,
+    used: Mapping[FreeWindow, int] = MappingProxyType({}),
 ) -> Decision:
     """Return what `commands` do.
 
@@ -79,8 +90,9 @@ def decide(
         open_holds: by attempt, the holds without an outcome that the commands end.
         providers: the provider's account by its name, for each hold that the commands end.
         margin: the account of margins.
+        used: of free allowances before these commands, by window; one that is missing has not been used.
     """
-    batch = _Batch(open_holds, providers, margin)
+    batch = _Batch(open_holds, providers, margin, used)
     for command in commands:
         if isinstance(command, Hold):
             batch.hold(command)
@@ -95,6 +107,7 @@ class _Batch:
     __slots__ = (
         "_ended",
         "_ended_holds",
+        "_free",
         "_held",
         "_holds",
         "_margin",
@@ -103,12 +116,21 @@ class _Batch:
         "_posted",
         "_postings",
         "_providers",
+        "_used",
         "_windows",
     )
 
-    def __init__(self, open_holds: Mapping[str, Hold], providers: Mapping[str, int], margin: int) -> None:
+    def __init__(
+        self,
+        open_holds: Mapping[str, Hold],
+        providers: Mapping[str, int],
+        margin: int,
+        used: Mapping[FreeWindow, int],
+    ) -> None:
         self._providers = providers
         self._margin = margin
+        self._used = used
+        self._free: dict[FreeWindow, int] = {}
         self._open = dict(open_holds)
         self._held: dict[int, int] = {}
         self._posted: dict[int, int] = {}
@@ -131,6 +153,9 @@ class _Batch:
             return
         bounded = any(share.hard for share in hold.shares)
         overrun = max(0, outcome.cost - hold.amount) if bounded else 0
+        whole = outcome.charged
+        if hold.free is not None and outcome.state is State.SETTLED:
+            outcome = self._take_free(hold.free, outcome)
         self._ended.append(Ended(outcome, Nano(overrun)))
         self._ended_holds.append(hold)
         if outcome.state is State.ORPHAN:
@@ -141,9 +166,22 @@ class _Batch:
         for account_id in hold.accounts:
             self._held[account_id] = self._held.get(account_id, 0) - hold.most_charged
         if outcome.state is State.SETTLED:
-            self._settle(hold, outcome)
+            self._settle(hold, outcome, whole)
 
-    def _settle(self, hold: Hold, outcome: Outcome) -> None:
+    def _take_free(self, free: Free, outcome: Outcome) -> Outcome:
+        """Take off the charge what is free."""
+        window = free.window
+        before = self._free.get(window, 0)
+        tokens = outcome.usage.input + outcome.usage.output
+        taken = take(free, outcome.charged, tokens, self._used.get(window, 0) + before)
+        if not taken.used:
+            return outcome
+        self._free[window] = before + taken.used
+        charge = Nano(outcome.charged - taken.amount)
+        return structs.replace(outcome, charge=charge, free=Nano(taken.amount), free_tokens=taken.tokens)
+
+    def _settle(self, hold: Hold, outcome: Outcome, whole: int) -> None:
+        """Post it; `whole` is the charge with what is free."""
         cost, charge = outcome.cost, outcome.charged
         for account_id, leg, amount in legs(hold.accounts, self._providers[hold.provider], self._margin, cost, charge):
             self._posted[account_id] = self._posted.get(account_id, 0) + amount
@@ -151,7 +189,8 @@ class _Batch:
         beyond: list[int] = []
         for share in hold.shares:
             spent = charge if share.charged else cost
-            self._move(window_of(share), posted=spent, leased=-min(spent, share.amount) if share.hard else 0)
+            used = whole if share.charged else cost
+            self._move(window_of(share), posted=spent, leased=-min(used, share.amount) if share.hard else 0)
             if share.hard and spent > share.amount:
                 beyond.append(share.budget)
         if beyond:
@@ -178,4 +217,13 @@ class _Batch:
             for window, (posted, held, leased) in sorted(self._windows.items())
             if posted or held or leased
         }
-        return Decision(self._holds, self._ended, self._ended_holds, self._postings, changes, windows, self._overruns)
+        return Decision(
+            self._holds,
+            self._ended,
+            self._ended_holds,
+            self._postings,
+            changes,
+            windows,
+            self._overruns,
+            {window: used for window, used in sorted(self._free.items()) if used},
+        )

@@ -48,6 +48,8 @@ class Hour(Struct, frozen=True, kw_only=True):
     """Nano-dollars, as the others."""
     charge: int = 0
     overrun: int = 0
+    free: int = 0
+    """What customers would be charged besides, without free allowances."""
 
 
 def plain(hour: Hour) -> dict[str, Cell]:
@@ -70,6 +72,7 @@ def plain(hour: Hour) -> dict[str, Cell]:
         **{field: getattr(hour.usage, field) for field in Usage.__struct_fields__},
         "cost": amount(hour.cost),
         "charge": amount(hour.charge),
+        "free": amount(hour.free),
         "overrun": amount(hour.overrun),
     }
 
@@ -126,6 +129,7 @@ def focus(hour: Hour) -> dict[str, Cell]:
         "x_CachedInputTokens": hour.usage.cache_read,
         "x_Charge": amount(hour.charge),
         "x_EstimatedCalls": hour.estimated,
+        "x_Free": amount(hour.free),
         "x_InputTokens": hour.usage.input,
         "x_Orphans": hour.orphans,
         "x_OutputTokens": hour.usage.output,

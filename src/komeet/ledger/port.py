@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
+from komeet.ledger.free import Free
 
 
 class Share(Struct, frozen=True, array_like=True):
@@ -46,6 +47,8 @@ class Hold(Struct, frozen=True, kw_only=True):
     """Unix milliseconds."""
     shares: tuple[Share, ...] = ()
     """Filled in by the ledger, which knows the budgets."""
+    free: Free | None = None
+    """What of its charge may be free."""
 
     @property
     def most_charged(self) -> Nano:
@@ -81,7 +84,11 @@ class Outcome(Struct, frozen=True, kw_only=True):
     cost: Nano = Nano(0)
     """What the provider bills; 0 unless settled."""
     charge: Nano | None = None
-    """What the customer is charged; None: the same."""
+    """What the customer is charged; None: the same. Before what is free, until the ledger has taken that off."""
+    free: Nano = Nano(0)
+    """What was taken off the charge, by a free allowance; the ledger's to say."""
+    free_tokens: int = 0
+    """What was used for it of an allowance of tokens."""
     usage: Usage = Usage()
     estimated: bool = False
     """The tokens were counted here, since the provider reported none."""

@@ -29,10 +29,15 @@ class Buyer(Struct, frozen=True, kw_only=True):
 
 
 class Allowance(Struct, frozen=True, kw_only=True):
-    """What is charged nothing in each window: an amount of charges, or a number of tokens; one of the two."""
+    """What each customer of a rule is charged nothing for, in each window."""
 
-    amount: Nano | None = None
-    tokens: int | None = None
+    limit: int
+    """Nano-dollars of charges, or tokens."""
+    tokens: bool = False
+    """Whether it counts tokens."""
+    per: Literal["total", "hour", "day", "week", "month"] = "month"
+    zone: str = "UTC"
+    """The name of the time zone in which windows begin."""
 
 
 class Sale(Struct, frozen=True, kw_only=True):
@@ -54,6 +59,7 @@ class Sale(Struct, frozen=True, kw_only=True):
     """The fixed price, where that is the basis."""
     version: str
     """What is noted on the rows that it priced."""
+    free: Allowance | None = None
 
     def fits(self, buyer: Buyer, provider: str, model: str, at: int) -> bool:
         """Say whether it is about such a call."""
@@ -125,34 +131,3 @@ def terms_of(sale: Sale | None, *, price: ModelPrice | None, listed: ModelPrice 
     if basis is None:
         return None
     return Terms(basis) if sale is None else Terms(basis, sale.ratio, sale.version)
-
-
-class Charged(Struct, frozen=True):
-    """A charge, and how much of an allowance is used with it."""
-
-    charge: Nano
-    used: int
-    """In the allowance's own unit: nano-dollars, or tokens."""
-
-
-def after_free(terms: Terms, usage: Usage, allowance: Allowance, used: int, *, tier: str | None) -> Charged:
-    """Return what is charged once the allowance is taken off, and what of it is used then.
-
-    Of a call that goes beyond an allowance of tokens, all tokens cost alike: it is charged the part that goes beyond.
-
-    Args:
-        terms: how the charge is made.
-        usage: of the call.
-        allowance: what is charged nothing.
-        used: how much of it was used before, in its own unit.
-        tier: the service tier that was served.
-    """
-    if allowance.tokens is not None:
-        total = usage.input + usage.output
-        beyond = max(total - max(allowance.tokens - used, 0), 0)
-        part = Ratio(terms.ratio.parts * beyond, terms.ratio.whole * max(total, 1)) if total else terms.ratio
-        charge = settle(exact_cost(usage, terms.price, tier=tier), part)
-        return Charged(charge, used + total - beyond)
-    charge = terms.charge(usage, tier=tier)
-    free = min(charge, max((allowance.amount or 0) - used, 0))
-    return Charged(Nano(charge - free), used + free)

@@ -7,10 +7,14 @@ from typing import Final
 
 from msgspec import Struct
 
+from komeet.access.keys import Key
 from komeet.canonical.extent import Extent
 from komeet.core.money import Nano
+from komeet.ledger.budget import Span
+from komeet.ledger.budget import bounds as bounds_of
+from komeet.ledger.free import Free
 from komeet.metering.bound import affordable_output, upper_bound
-from komeet.metering.charge import Buyer, Terms, terms_of
+from komeet.metering.charge import Allowance, Buyer, Terms, terms_of
 from komeet.metering.cost import cost
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
@@ -39,6 +43,19 @@ def agree(call: Call, attempt: Attempt, ports: Ports) -> None:
         at=ports.clock.unix_ms(),
     )
     attempt.terms = terms_of(sale, price=candidate.price, listed=candidate.listed)
+    if sale is not None and sale.free is not None and attempt.terms is not None:
+        attempt.free = _free(sale.free, key, ports.clock.unix_ms())
+
+
+def _free(allowance: Allowance, key: Key, at_ms: int) -> Free:
+    """Return what may be free of a call of this key, as it is now: each organisation has its own, and each key of none."""
+    what = "tokens" if allowance.tokens else "charges"
+    return Free(
+        allowance=f"{key.organisation or key.id} {what} {allowance.per} {allowance.zone}",
+        starts_at=bounds_of(Span(allowance.per), allowance.zone, at_ms).start,
+        limit=allowance.limit,
+        tokens=allowance.tokens,
+    )
 
 
 def bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:

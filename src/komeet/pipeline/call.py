@@ -10,6 +10,7 @@ from komeet.core.errors import KomeetError
 from komeet.core.http import Answer, HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.core.money import Nano
+from komeet.ledger.free import Free
 from komeet.limits.limit import Grant
 from komeet.metering.charge import Terms
 from komeet.providers.provider import Provider
@@ -114,6 +115,7 @@ class Attempt:
         "estimated",
         "failed",
         "first_token_us",
+        "free",
         "held",
         "id",
         "inserted_limit",
@@ -167,6 +169,8 @@ class Attempt:
         """What the customer is charged."""
         self.terms: Terms | None = None
         """How that is made; None: not agreed yet, or no price is known."""
+        self.free: Free | None = None
+        """What of the charge may be free."""
         self.completed = False
         """Whether the answer came whole."""
         self.first_token_us: int | None = None

@@ -191,6 +191,7 @@ async def _hold(call: Call, attempt: Attempt, ports: Ports, most: Bounds) -> Non
             tags=key.tags,
             amount=most.cost,
             charge=most.charge,
+            free=attempt.free,
             held_at=ports.clock.unix_ms(),
         ),
         _subject(key),

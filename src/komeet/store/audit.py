@@ -10,8 +10,10 @@ from komeet.ledger.accounts import Account, Balance, Ended, Leg, Posting
 from komeet.ledger.audit import Spent, Uncertain, faults, rebuild, rebuild_windows
 from komeet.ledger.budget import Window
 from komeet.ledger.entries import CREDITS, Entry, EntryKind
+from komeet.ledger.free import FreeBook, FreeWindow, Taken
 from komeet.ledger.port import Hold, State
 from komeet.store.entries import find_entries, find_uncertain
+from komeet.store.free_rows import free_kept
 from komeet.store.ledger_rows import account_of, ended_of, hold_of, posting_of
 from komeet.store.tables import (
     accounts,
@@ -58,6 +60,8 @@ class Books(Struct, frozen=True):
     leases: dict[Window, int] = {}
     """The sum of the leases of each window."""
     prepaid: Sequence[Prepaid] = ()
+    free: dict[FreeWindow, int] = {}
+    """What is used of free allowances."""
 
 
 def read_books(connection: Connection) -> Books:
@@ -83,6 +87,7 @@ def read_books(connection: Connection) -> Books:
         },
         dict(leased),
         _prepaid(connection),
+        free_kept(connection),
     )
 
 
@@ -93,7 +98,7 @@ def audit(engine: Engine) -> list[str]:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901
         with connection.begin():
             books = read_books(connection)
-    return [*_rows(books), *_accounts(books), *_open(books), *_windows(books), *_prepayments(books)]
+    return [*_rows(books), *_accounts(books), *_open(books), *_windows(books), *_prepayments(books), *_free(books)]
 
 
 def _rows(books: Books) -> Iterator[str]:
@@ -142,6 +147,18 @@ def _prepayments(books: Books) -> Iterator[str]:
     for one in books.prepaid:
         if one.amount != paid[one.account]:
             yield f"budget {one.budget}: prepaid {one.amount} n$, but its credits come to {paid[one.account]} n$"
+
+
+def _free(books: Books) -> Iterator[str]:
+    allowed, book = {hold.attempt_id: hold.free for hold in books.holds}, FreeBook()
+    for end in books.ended:
+        outcome = end.outcome
+        taken = Taken(outcome.free, outcome.free_tokens)
+        tokens = outcome.usage.input + outcome.usage.output
+        fault = book.add(allowed.get(outcome.attempt_id), outcome.charged, taken, tokens)
+        if fault is not None:
+            yield f"{outcome.attempt_id}: {fault}"
+    yield from book.compare(books.free)
 
 
 def _prepaid(connection: Connection) -> list[Prepaid]:

@@ -8,14 +8,28 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from komeet.ledger.derive import Multiset
 from komeet.ledger.entries import EntryKind
+from komeet.ledger.free import FreeBook, Taken
 from komeet.ledger.port import State
+from komeet.store.free_rows import free_kept
+from komeet.store.ledger_rows import free_of
 from komeet.store.rederive import Rederivation
 from komeet.store.tables import USAGE_COLUMNS, entries, holds, open_holds, outcomes, postings, usage_hours
 
 _HOUR_MS: Final = 3_600_000
 _AT_ONCE: Final = 5_000
-_SUMS: Final = ("settled", "voided", "orphans", "estimated", "unpriced", "cost", "charge", "overrun", *USAGE_COLUMNS)
-_TAKEN: Final = ("cost", "charge", "overrun", *USAGE_COLUMNS)
+_SUMS: Final = (
+    "settled",
+    "voided",
+    "orphans",
+    "estimated",
+    "unpriced",
+    "cost",
+    "charge",
+    "overrun",
+    "free",
+    *USAGE_COLUMNS,
+)
+_TAKEN: Final = ("cost", "charge", "overrun", "free", *USAGE_COLUMNS)
 
 _ROWS: Final = (
     select(
@@ -23,6 +37,8 @@ _ROWS: Final = (
         holds.c.accounts,
         holds.c.provider,
         holds.c.shares,
+        holds.c.free.label("allowed"),
+        outcomes.c.free_tokens,
         open_holds.c.orphan,
         *(outcomes.c[name] for name in ("state", "estimated", "unpriced", "ended_at", *_TAKEN)),
     )
@@ -38,7 +54,8 @@ def check_attempts(connection: Connection, rederivation: Rederivation, posted: M
     """Return what is wrong, a line each.
 
     Each attempt is looked at once: whether it is listed as open as it should be, whether its postings are there, once
-    (`posted` holds all that are), and whether the sums by the hour are those of the attempts and corrections.
+    (`posted` holds all that are), whether the sums by the hour are those of the attempts and corrections, and whether
+    what is free is what allowances have given.
 
     Args:
         connection: in a transaction that sees one moment.
@@ -47,15 +64,18 @@ def check_attempts(connection: Connection, rederivation: Rederivation, posted: M
     """
     chosen = select(entries.c.attempt_id).where(entries.c.kind == EntryKind.RESOLUTION.value)
     resolved = set(connection.execute(chosen).scalars())
-    expected, hours = Multiset(), _Hours()
+    expected, hours, free = Multiset(), _Hours(), FreeBook()
     after = ""
     while rows := connection.execute(_ROWS, {"after": after}).all():
         for row in rows:
-            fault = _listed(row, resolved)
-            if fault is not None:
-                yield f"{row.attempt_id}: {fault}"
+            faults = [_listed(row, resolved)]
             if row.state is not None:
                 hours.add(row)
+                tokens = row.input_tokens + row.output_tokens
+                taken = Taken(row.free, row.free_tokens)
+                faults.append(free.add(free_of(row.allowed), row.charge, taken, tokens))
+            for fault in filter(None, faults):
+                yield f"{row.attempt_id}: {fault}"
             if row.state == State.SETTLED.value:
                 cause = rederivation.cause(row.attempt_id, row)
                 expected.add(cause, rederivation.derived.legs(cause))
@@ -68,6 +88,7 @@ def check_attempts(connection: Connection, rederivation: Rederivation, posted: M
     if not expected.is_like(posted):
         yield from _unpaired(connection, expected, posted)
     yield from hours.compare(connection)
+    yield from free.compare(free_kept(connection))
 
 
 def _listed(row: Any, resolved: set[Any]) -> str | None:

@@ -21,7 +21,7 @@ from komeet.store.tables import (
 )
 
 _AT_ONCE: Final = 1_000
-_SUMS: Final = ("settled", "voided", "orphans", "estimated", "unpriced", "cost", "charge", "overrun")
+_SUMS: Final = ("settled", "voided", "orphans", "estimated", "unpriced", "cost", "charge", "overrun", "free")
 
 
 def export_hours(engine: Engine, since: int | None = None, until: int | None = None) -> Iterator[Hour]:
@@ -68,7 +68,7 @@ def export_attempts(engine: Engine, since: int | None = None, until: int | None 
         select(
             *(
                 outcomes.c[name]
-                for name in ("attempt_id", "state", "cost", "charge", "overrun", "estimated", "unpriced")
+                for name in ("attempt_id", "state", "cost", "charge", "free", "overrun", "estimated", "unpriced")
             ),
             *(outcomes.c[name] for name in USAGE_COLUMNS),
             *(outcomes.c[name] for name in ("price_version", "model_served", "reason", "latency_us", "ended_at")),
@@ -120,6 +120,7 @@ def _line(row: Any, *, kind: str, at: int, reference: str, actor: str) -> dict[s
         **{field: own(column) for field, column in zip(Usage.__struct_fields__, USAGE_COLUMNS, strict=True)},
         "cost": amount(row["cost"]),
         "charge": amount(row["charge"]),
+        "free": amount(row["free"]) if of_attempt else None,
         "overrun": amount(row["overrun"]) if of_attempt else None,
         "price_version": own("price_version"),
         "reason": row["reason"],

@@ -14,8 +14,10 @@ from komeet.core.money import Nano
 from komeet.ledger.accounts import Account, Ended, Kind, Leg, Posting
 from komeet.ledger.budget import Window
 from komeet.ledger.decide import Command, Decision, decide
+from komeet.ledger.free import Free
 from komeet.ledger.port import Hold, Outcome, Share, State
 from komeet.store.bulk import Bulk
+from komeet.store.free_rows import free_used, use_free
 from komeet.store.tables import (
     USAGE_COLUMNS,
     accounts,
@@ -170,7 +172,8 @@ def apply(
     ended = _open(connection, ending, memory.open_holds)
     names = {hold.provider for hold in (*new.values(), *ended.values())}
     providers, margin = _accounts(connection, names, memory)
-    decision = decide(commands, ended, providers, margin)
+    used = free_used(connection, [*new.values(), *ended.values()])
+    decision = decide(commands, ended, providers, margin, used)
     if replayed:
         _remember_leases(connection, decision, session)
     _write(connection, decision, memory, session)
@@ -229,6 +232,7 @@ def _write(connection: Connection, decision: Decision, memory: Memory, session: 
     )
     _MOVE.run(connection, [(change.posted, change.held, account) for account, change in decision.changes.items()])
     _write_windows(connection, decision, memory, session)
+    use_free(connection, decision.free)
     _ADD_HOUR[connection.dialect.name].run(connection, _hour_rows(decision))
 
 
@@ -300,6 +304,7 @@ def _hour_rows(decision: Decision) -> list[tuple[Any, ...]]:
             outcome.cost,
             outcome.charged,
             end.overrun,
+            outcome.free,
         )
         for place, more in enumerate(new):
             numbers[place] += more
@@ -332,6 +337,7 @@ def hold_of(row: RowMapping) -> Hold:
         charge=Nano(row["charge"]),
         held_at=row["held_at"],
         shares=msgspec.json.decode(row["shares"], type=tuple[Share, ...]),
+        free=free_of(row["free"]),
     )
 
 
@@ -342,6 +348,8 @@ def ended_of(row: RowMapping) -> Ended:
         state=State(row["state"]),
         cost=Nano(row["cost"]),
         charge=Nano(row["charge"]),
+        free=Nano(row["free"]),
+        free_tokens=row["free_tokens"],
         usage=usage_of(row),
         estimated=row["estimated"],
         unpriced=row["unpriced"],
@@ -376,6 +384,11 @@ def names_of(text: str) -> tuple[str, ...]:
     return msgspec.json.decode(text, type=tuple[str, ...])
 
 
+def free_of(text: str) -> Free | None:
+    """Return what of a charge may be free, as it is kept with the hold."""
+    return msgspec.json.decode(text, type=Free) if text else None
+
+
 def _hold_row(hold: Hold) -> tuple[Any, ...]:
     """In the order of the table's columns."""
     return (
@@ -391,6 +404,7 @@ def _hold_row(hold: Hold) -> tuple[Any, ...]:
         hold.held_at,
         hold.most_charged,
         msgspec.json.encode(hold.shares).decode() if hold.shares else "[]",
+        "" if hold.free is None else msgspec.json.encode(hold.free).decode(),
     )
 
 
@@ -412,4 +426,6 @@ def _outcome_row(end: Ended) -> tuple[Any, ...]:
         outcome.first_token_us,
         outcome.ended_at,
         outcome.charged,
+        outcome.free,
+        outcome.free_tokens,
     )

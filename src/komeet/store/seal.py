@@ -23,11 +23,12 @@ _AT_ONCE: Final = 500
 _POSTING: Final = ("id", "attempt_id", "account_id", "leg", "amount", "posted_at", "entry_id")
 _HOLD: Final = (
     "attempt_id", "request_id", "key_id", "accounts", "provider", "model", "model_asked", "tags", "amount", "held_at",
-    "charge", "shares",
+    "charge", "shares", "free",
 )  # fmt: skip
 _OUTCOME: Final = (
     "attempt_id", "state", "cost", "overrun", "estimated", "unpriced", *USAGE_COLUMNS, "price_version", "model_served",
-    "reason", "latency_us", "first_token_us", "ended_at", "charge",
+    "reason", "latency_us", "first_token_us", "ended_at", "charge", "free",
+    "free_tokens",
 )  # fmt: skip
 _ENTRY: Final = ("id", "kind", "attempt_id", "reference", "cost", "charge", "reason", "actor", "created_at")
 

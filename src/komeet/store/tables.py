@@ -248,10 +248,26 @@ holds = Table(
     Column("held_at", BigInteger, nullable=False),
     Column("charge", BigInteger, nullable=False, server_default=text("0")),
     Column("shares", Text, nullable=False, server_default=text("'[]'")),
+    Column("free", Text, nullable=False, server_default=text("''")),
     CheckConstraint("amount >= 0", name="amount"),
     sqlite_with_rowid=False,
 )
-"""`amount` bounds what the provider bills, `charge` what the customer is charged."""
+"""`amount` bounds what the provider bills, `charge` what the customer is charged.
+
+`free` is what of the charge may be free: a JSON array of an allowance, the start of its window, its limit, and whether
+that is of tokens; empty: nothing.
+"""
+
+free_windows = Table(
+    "free_windows",
+    LEDGER,
+    Column("allowance", Text, primary_key=True),
+    Column("starts_at", BigInteger, primary_key=True),
+    Column("used", BigInteger, nullable=False),
+    CheckConstraint("used >= 0", name="used"),
+    sqlite_with_rowid=False,
+)
+"""What is used of a free allowance in one window: nano-dollars, or tokens."""
 
 open_holds = Table(
     "open_holds",
@@ -283,11 +299,15 @@ outcomes = Table(
     Column("first_token_us", BigInteger),
     Column("ended_at", BigInteger, nullable=False, index=True),
     Column("charge", BigInteger, nullable=False, server_default=text("0")),
+    Column("free", BigInteger, nullable=False, server_default=text("0")),
+    Column("free_tokens", BigInteger, nullable=False, server_default=text("0")),
     CheckConstraint("state IN ('settled', 'voided', 'orphan')", name="state"),
     CheckConstraint("cost >= 0 AND (cost = 0 OR state = 'settled')", name="cost"),
     CheckConstraint("overrun >= 0 AND overrun <= cost", name="overrun"),
     sqlite_with_rowid=False,
 )
+"""`charge` is what is charged; with `free` it is what would have been without an allowance, of which `free_tokens`
+tokens are used where it counts them."""
 
 entries = Table(
     "entries",
@@ -373,6 +393,7 @@ usage_hours = Table(
     Column("cost", BigInteger, nullable=False),
     Column("charge", BigInteger, nullable=False),
     Column("overrun", BigInteger, nullable=False),
+    Column("free", BigInteger, nullable=False, server_default=text("0")),
     sqlite_with_rowid=False,
 )
 """The sums of the attempts that ended in an hour (Unix milliseconds of its start), kept with the rows themselves."""

@@ -35,7 +35,8 @@ HOUR_MS: Final = 3_600_000
 _QUARTER_MS: Final = 900_000
 """Days begin on a quarter of an hour of UTC, in every zone since 1972."""
 _COUNTS: Final = ("settled", "voided", "orphans", "estimated", "unpriced")
-_SUMS: Final = (*_COUNTS, "cost", "charge", "overrun", *USAGE_COLUMNS)
+_AMOUNTS: Final = ("cost", "charge", "overrun", "free")
+_SUMS: Final = (*_COUNTS, *_AMOUNTS, *USAGE_COLUMNS)
 _SPANS: Final[Mapping[By, Span]] = {"hour": Span.HOUR, "day": Span.DAY, "month": Span.MONTH}
 _OWNERS: Final = {"user": users, "project": projects, "organisation": organisations}
 
@@ -60,6 +61,8 @@ class UsageRow(Struct, frozen=True, kw_only=True):
     """What providers bill, corrections included."""
     charge: Nano = Nano(0)
     """What customers are charged."""
+    free: Nano = Nano(0)
+    """What they would be charged besides, without free allowances."""
     estimated: int = 0
     """Calls whose tokens were counted here."""
     unpriced: int = 0
@@ -202,7 +205,7 @@ def _attempts(connection: Connection, by: By, since: int, until: int) -> Iterabl
     chosen = select(
         *group,
         *(func.sum(case((condition, 1), else_=0)).label(name) for name, condition in counts.items()),
-        *(func.sum(outcomes.c[name]).label(name) for name in ("cost", "charge", "overrun", *USAGE_COLUMNS)),
+        *(func.sum(outcomes.c[name]).label(name) for name in (*_AMOUNTS, *USAGE_COLUMNS)),
     ).join_from(outcomes, holds, holds.c.attempt_id == outcomes.c.attempt_id)
     return _grouped(connection, _within(chosen, outcomes.c.ended_at, since, until, group))
 
@@ -308,6 +311,7 @@ def _row(name: str, id_: str, parts: Iterable[Mapping[str, int]]) -> UsageRow:
         usage=usage,
         cost=Nano(numbers["cost"]),
         charge=Nano(numbers["charge"]),
+        free=Nano(numbers["free"]),
         estimated=numbers["estimated"],
         unpriced=numbers["unpriced"],
         orphans=numbers["orphans"],

@@ -45,6 +45,7 @@ _LEASES = _table("leases", "session", "budget_id", "starts_at", "amount", "answe
 def upgrade() -> None:
     _people()
     _budgets()
+    _free_windows()
     _processes()
     _entries()
     _rollup()
@@ -161,6 +162,18 @@ def _budgets() -> None:
     )
 
 
+def _free_windows() -> None:
+    op.create_table(
+        "free_windows",
+        sa.Column("allowance", sa.Text(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("used", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_free_windows_used")),
+        sa.PrimaryKeyConstraint("allowance", "starts_at", name=op.f("pk_free_windows")),
+        sqlite_with_rowid=False,
+    )
+
+
 def _processes() -> None:
     op.create_table(
         "nodes",
@@ -266,6 +279,7 @@ def _rollup() -> None:
         sa.Column("cost", sa.BigInteger(), nullable=False),
         sa.Column("charge", sa.BigInteger(), nullable=False),
         sa.Column("overrun", sa.BigInteger(), nullable=False),
+        sa.Column("free", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("hour", "key_id", "provider", "model", "tags", name=op.f("pk_usage_hours")),
         sqlite_with_rowid=False,
     )
@@ -275,7 +289,8 @@ def _columns() -> None:
     with op.batch_alter_table("holds") as table:
         table.add_column(sa.Column("charge", sa.BigInteger(), server_default=sa.text("0"), nullable=False))
         table.add_column(sa.Column("shares", sa.Text(), server_default=sa.text("'[]'"), nullable=False))
-    for name in (*_APART, "charge"):
+        table.add_column(sa.Column("free", sa.Text(), server_default=sa.text("''"), nullable=False))
+    for name in (*_APART, "charge", "free", "free_tokens"):
         op.add_column("outcomes", sa.Column(name, sa.BigInteger(), server_default=sa.text("0"), nullable=False))
     with op.batch_alter_table("keys") as table:
         table.add_column(sa.Column("organisation_id", sa.Text(), nullable=True))
