@@ -145,7 +145,7 @@ class _Totals:
         self.posted: defaultdict[int, int] = defaultdict(int)
         self.held: defaultdict[int, int] = defaultdict(int)
         self.windows: defaultdict[int, list[int]] = defaultdict(lambda: [0, 0])
-        self.hours: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * (8 + _NO_TOKENS))
+        self.hours: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * (9 + _NO_TOKENS))
 
     def write(self, connection: Connection) -> None:
         for account in {*self.posted, *self.held}:
@@ -213,15 +213,16 @@ def _attempt(
             at,
             most,
             shares,
+            "",
         )
     )
     usage = (tokens_in, *(0,) * 7, tokens_out, *(0,) * (_NO_TOKENS - 9))
     estimated = settled and drawn > 990
     batch["outcomes"].append(
-        (attempt, state, cost, 0, estimated, False, *usage, "book 1", model, "", 900_000, 200_000, at, charge)
+        (attempt, state, cost, 0, estimated, False, *usage, "book 1", model, "", 900_000, 200_000, at, charge, 0, 0)
     )
     hour = totals.hours[at // 3_600_000 * 3_600_000, caller.key, provider, model, caller.tags]
-    new = (settled, state == "voided", state == "orphan", estimated, 0, *usage, cost, charge, 0)
+    new = (settled, state == "voided", state == "orphan", estimated, 0, *usage, cost, charge, 0, 0)
     for place, more in enumerate(new):
         hour[place] += more
     if state == "orphan":

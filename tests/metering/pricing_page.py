@@ -46,6 +46,9 @@ SALES: Final = """sales:
     cost: 1.2                       # a fifth above what the provider bills
   - for: {project: prj_flat}
     price: {input: 2, output: 20}   # whatever the provider bills
+  - for: {tag: trial}
+    cost: 1.0
+    free: {dollars: 5, per: month, zone: Europe/Amsterdam} # or {tokens: 1000000}
 """
 LISTED: Final = price_from_dollars(
     input=Decimal("1.75"), output=Decimal(14), cache_read=Decimal("0.175"), version="genai-prices"
@@ -109,6 +112,13 @@ upper bound of the charge, made from the same price and ratio. Its rule stands o
 `genai-prices 0.2.3; 0.8 of list`. The difference of charge and cost is the margin.
 
 {sales_table}
+
+`free` is what each organisation (or key without one) is charged nothing for in each window: an amount of charges, or
+tokens, input and output together; of a call that does not fit any more, a part. What is left is decided in the
+transaction that settles the call, so no number of workers or machines gives it twice. The cost is posted as ever, the
+charge without what is free; `komeet usage` and the exports show both. Where two rules give an organisation the same
+kind in the same window, it is one allowance. A budget holds the whole charge until the call has ended, and
+`x-komeet-cost` tells it: both are known before the ledger says how much was free.
 """
 
 _FOOT: Final = """

@@ -252,6 +252,12 @@ class Gateway:
         """What is wrong with the books: nothing, where the balances follow from the rows."""
         return audit(self.files.ledger)
 
+    def held(self, request_id: str) -> bool:
+        """Whether anything was held for a request, as far as the ledger has been written."""
+        with self.files.ledger.connect() as connection:
+            found = connection.execute(select(tables.holds.c.attempt_id).where(tables.holds.c.request_id == request_id))
+            return found.first() is not None
+
     def holds(self) -> int:
         """How many holds were ever made."""
         with self.files.ledger.connect() as connection:

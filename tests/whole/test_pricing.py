@@ -1,6 +1,7 @@
 """Own prices and rules of sale in the real command: what is posted, what the caller is told, what is logged."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import select
 from tests.whole.gateway import Gateway, towards
 from tests.whole.upstream import HELLO, Upstream, usage, whole
 
+from komeet.core.money import Nano, dollars
 from komeet.store import tables
 
 PRICING = {
@@ -19,6 +21,8 @@ PRICING = {
     "sales": [
         {"for": {"tag": "partner"}, "cost": 1.5},
         {"for": {"tag": "listed"}, "list": "0.8"},
+        {"for": {"tag": "trial"}, "cost": 1, "free": {"dollars": "0.004", "per": "total"}},
+        {"for": {"tag": "tokens"}, "cost": 2, "free": {"tokens": 1_575, "per": "total"}},
     ],
 }
 USED = HELLO | {"usage": usage(1_000, 50)}
@@ -66,6 +70,29 @@ def test_cost_and_charge_are_posted_apart(
     assert found[2].endswith(f"; {rule}" if rule else found[2].split("; ")[0])
     assert answer.headers["x-komeet-cost"] == f"0.{charge:09d}".rstrip("0")
     assert priced.audit() == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "whole_charge", "free"), [("trial", 1_500_000, 4_000_000), ("tokens", 3_000_000, 4_500_000)]
+)
+def test_what_is_free_is_free_once_whatever_worker_a_call_met(
+    upstream: Upstream, tmp_path: Path, tag: str, whole_charge: int, free: int
+) -> None:
+    upstream.answer = lambda _: whole(USED)
+    config = towards(upstream.url, prices_of="openai") | PRICING | {"server": {"workers": 2}}
+    with Gateway(tmp_path, config) as gateway:
+        key = gateway.create_key("trial", "--tag", tag)
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: gateway.chat(key), range(8)))
+        assert {answer.status for answer in answers} == {200}
+        charges = [posted(gateway, answer.headers["x-request-id"])[1] for answer in answers]
+        row = gateway.total()
+        assert (row.cost, row.charge, row.free) == (8 * 1_500_000, 8 * whole_charge - free, free)
+        assert sum(charges) == row.charge
+        assert gateway.usage("--by", "key")[0]["free"] == dollars(Nano(free))
+        assert gateway.audit() == []
+        audited = gateway.command("ledger", "audit")
+        assert audited.returncode == 0, audited.stdout + audited.stderr
 
 
 def test_a_model_without_a_price_is_named_in_the_log(priced: Gateway, upstream: Upstream) -> None:

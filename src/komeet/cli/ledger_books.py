@@ -10,6 +10,7 @@ from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
 from komeet.cli.output import console, escape, fail, money, print_json, timestamp
 from komeet.cli.setup import existing_files
 from komeet.core.money import dollars
+from komeet.ledger.free import Free
 from komeet.ledger.port import Outcome
 from komeet.store.auditor import audit_all
 from komeet.store.errors import StoreError
@@ -226,14 +227,7 @@ def _json(one: Shown) -> dict[str, object]:
         "amount": dollars(hold.amount),
         "charge_held": dollars(hold.most_charged),
         "open": one.is_open,
-        "allowance": None
-        if hold.free is None
-        else {
-            "name": hold.free.allowance,
-            "window": timestamp(hold.free.starts_at) if hold.free.starts_at else None,
-            "limit": hold.free.limit if hold.free.tokens else dollars(hold.free.limit),
-            "counts": "tokens" if hold.free.tokens else "charge",
-        },
+        "allowance": None if hold.free is None else _allowance(hold.free),
         "shares": [
             {
                 "budget": share.budget,
@@ -286,4 +280,13 @@ def _json(one: Shown) -> dict[str, object]:
             }
             for number, posting, account in one.postings
         ],
+    }
+
+
+def _allowance(free: Free) -> dict[str, object]:
+    return {
+        "name": free.allowance,
+        "window": timestamp(free.starts_at) if free.starts_at else None,
+        "limit": free.limit if free.tokens else dollars(free.limit),
+        "counts": "tokens" if free.tokens else "charge",
     }

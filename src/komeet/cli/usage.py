@@ -111,6 +111,7 @@ def _cells(row: UsageRow, *, sold: bool, margin: bool) -> tuple[str, ...]:
         "orphan" if row.orphans == 1 else "orphans": row.orphans,
         "void": row.voided,
     }
+    free = (f"{money(row.free)} free",) if row.free else ()
     return (
         row.name or "(none)",
         f"{row.calls:,}",
@@ -122,7 +123,7 @@ def _cells(row: UsageRow, *, sold: bool, margin: bool) -> tuple[str, ...]:
         *((money(row.charge),) if sold else ()),
         *((money(row.margin), _percent(row)) if margin else ()),
         money(row.held),
-        ", ".join(f"{count:,} {name}" for name, count in notes.items() if count),
+        ", ".join([*free, *(f"{count:,} {name}" for name, count in notes.items() if count)]),
     )
 
 
@@ -154,6 +155,7 @@ def _json(by: str, row: UsageRow) -> dict[str, object]:
         "cost_nano": row.cost,
         "charge": dollars(row.charge),
         "charge_nano": row.charge,
+        "free": dollars(row.free),
         "margin": dollars(row.margin),
         "overrun": dollars(row.overrun),
         "held": dollars(row.held),

@@ -73,7 +73,7 @@ def take(free: Free, charge: int, tokens: int, used: int) -> Taken:
 
 @final
 class FreeBook:
-    """What is used of allowances, added up from the attempts that had something of them: what an audit compares with."""
+    """What is used of allowances, added up from the attempts that had something of them."""
 
     __slots__ = ("_limits", "used")
 

@@ -48,7 +48,7 @@ def agree(call: Call, attempt: Attempt, ports: Ports) -> None:
 
 
 def _free(allowance: Allowance, key: Key, at_ms: int) -> Free:
-    """Return what may be free of a call of this key, as it is now: each organisation has its own, and each key of none."""
+    """Return what may be free of a call of this key, now: each organisation has its own, and each key that has none."""
     what = "tokens" if allowance.tokens else "charges"
     return Free(
         allowance=f"{key.organisation or key.id} {what} {allowance.per} {allowance.zone}",
