@@ -83,7 +83,7 @@ def test_what_is_free_is_free_once_whatever_worker_a_call_met(
     with Gateway(tmp_path, config) as gateway:
         key = gateway.create_key("trial", "--tag", tag)
         with ThreadPoolExecutor(4) as pool:
-            answers = list(pool.map(lambda _: gateway.chat(key), range(8)))
+            answers = list(pool.map(gateway.chat, [key] * 8))
         assert {answer.status for answer in answers} == {200}
         charges = [posted(gateway, answer.headers["x-request-id"])[1] for answer in answers]
         row = gateway.total()
