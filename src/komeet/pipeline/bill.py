@@ -10,7 +10,7 @@ from msgspec import Struct
 from komeet.canonical.extent import Extent
 from komeet.core.money import Nano
 from komeet.metering.bound import affordable_output, upper_bound
-from komeet.metering.charge import Buyer, Terms, terms_of
+from komeet.metering.charge import ONE, Buyer, Terms, terms_of
 from komeet.metering.cost import cost
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
@@ -70,7 +70,7 @@ def price_usage(attempt: Attempt) -> None:
         return
     if price is not None:
         attempt.cost = attempt.charge = cost(attempt.usage, price, tier=attempt.service_tier)
-    if terms is not None:
+    if terms is not None and (terms.price is not price or terms.ratio is not ONE):
         attempt.charge = terms.charge(attempt.usage, tier=attempt.service_tier)
 
 
