@@ -30,16 +30,15 @@ def fleet(folder: Path, upstream: Upstream, layout: Layout, address: str = "", *
         server = {"workers": layout.workers, "drain_seconds": 5}
         settings = config(upstream, server=server, **ledger, **more)
         nodes = [Gateway(folder / f"node-{number}", settings) for number in range(layout.nodes)]
-        stack.enter_context(nodes[0])
         for gateway in nodes[1:]:
-            gateway.key = nodes[0].key  # one command less for each
+            gateway.key = "the first one's"  # none is made: they share
         with ThreadPoolExecutor() as pool:
-            starting = [pool.submit(gateway.start) for gateway in nodes[1:]]
+            starting = [pool.submit(gateway.start) for gateway in nodes]
         for started in starting:
             if started.exception() is None:
                 stack.push(started.result())
         for started in starting:
-            started.result()
+            started.result().key = nodes[0].key
         for gateway in nodes:
             serving(gateway, layout.workers)
         yield nodes

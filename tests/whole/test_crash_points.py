@@ -62,10 +62,13 @@ class Crashing:
     def crashed(self) -> bool:
         return not any(self.armed.iterdir())
 
-    def call(self, model: str) -> None:
-        """Make a call, whatever becomes of it."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            self.gateway.chat(self.key, model=f"openai/{model}", max_completion_tokens=10)
+    def call(self, model: str) -> str:
+        """Make a call; return what became of it."""
+        try:
+            answer = self.gateway.chat(self.key, model=f"openai/{model}", max_completion_tokens=10)
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        return str(answer.status) if answer.status == 200 else f"{answer.status} {answer.body.decode()}"
 
     def ends(self, model: str) -> list[tuple[str, str, int]]:
         """Each outcome of the attempts at a model."""
@@ -142,7 +145,8 @@ def test_a_worker_that_ends_at_any_point_leaves_the_outcome_of_that_point(
             until(rig.crashed)
             until(lambda: worker not in children(rig.gateway.process.pid))  # noqa: B023
             rig.upstream.answer = answer
-            rig.call(f"plain-call-behind-{point}")  # waits for another worker, which settles nothing: the server does
+            behind = rig.call(f"plain-call-behind-{point}")  # by another worker, which settles nothing: the server does
+            assert behind == "200", point
             until(lambda: rig.ends(model) == ends)  # noqa: B023
             until(lambda: rig.ends(f"plain-call-behind-{point}") == SETTLED)  # noqa: B023
             assert rig.accepted(model) == accepted, point
@@ -166,12 +170,12 @@ def resolve_orphans(rig: Crashing) -> None:
         cost += COST["plain"] if was_sent else 0
     assert rig.budget() == (posted + cost, 0)
     assert cost == 2 * COST["plain"]
-    rig.call("plain-call-afterwards")
+    assert rig.call("plain-call-afterwards") == "200"
     until(lambda: rig.ends("plain-call-afterwards") == SETTLED)
     until(lambda: rig.budget() == (COST["plain"] * len(rig.upstream.received), 0))
 
 
-@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+@pytest.mark.parametrize("database", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.long)])
 def test_a_server_that_ends_while_it_settles_a_worker_is_followed_by_one_that_does(
     tmp_path: Path, ledger: dict[str, str]
 ) -> None:

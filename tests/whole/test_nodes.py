@@ -138,16 +138,17 @@ def test_a_killed_node_is_settled_by_its_next_start_and_by_no_other(
         serving(second, 2)
         first.start()
         there = serving(first, 2)
+        mine = (tmp_path / "a" / "node").read_text().strip()
         keys = [second.key, second.create_key("bounded", "--budget", "3")]
         for seed in range(times):
             with Mixed(first, keys, 20, seed), Mixed(second, keys, 10, seed) as other:
+                until(lambda: leased_by_node(second).get(mine))
                 for pid in children(first.process.pid):
                     os.kill(pid, signal.SIGKILL)
                 first.kill()
                 until(lambda: not any(alive(pid) for pid in there))  # noqa: B023
                 before = other.done
                 until(lambda: other.done > before + 50)  # noqa: B023
-                mine = (tmp_path / "a" / "node").read_text().strip()
                 assert leased_by_node(second)[mine] > 0
                 second.process.send_signal(signal.SIGHUP)  # its workers are replaced, and settle their own
                 until(lambda: second.errors().count("2 workers have the new configuration") == seed + 1)  # noqa: B023
