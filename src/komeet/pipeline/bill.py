@@ -14,7 +14,7 @@ from komeet.ledger.budget import Span
 from komeet.ledger.budget import bounds as bounds_of
 from komeet.ledger.free import Free
 from komeet.metering.bound import affordable_output, upper_bound
-from komeet.metering.charge import Allowance, Buyer, Terms, terms_of
+from komeet.metering.charge import ONE, Allowance, Buyer, Terms, terms_of
 from komeet.metering.cost import cost
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
@@ -87,7 +87,7 @@ def price_usage(attempt: Attempt) -> None:
         return
     if price is not None:
         attempt.cost = attempt.charge = cost(attempt.usage, price, tier=attempt.service_tier)
-    if terms is not None:
+    if terms is not None and (terms.price is not price or terms.ratio is not ONE):
         attempt.charge = terms.charge(attempt.usage, tier=attempt.service_tier)
 
 

@@ -8,7 +8,7 @@ from komeet.canonical.usage import Usage
 from komeet.core.clock import Clock
 from komeet.core.errors import KomeetError
 from komeet.core.http import Answer, HttpRequest, Reply
-from komeet.core.ids import new_id
+from komeet.core.ids import new_id, numbered
 from komeet.core.money import Nano
 from komeet.ledger.free import Free
 from komeet.limits.limit import Grant
@@ -135,8 +135,8 @@ class Attempt:
         "way",
     )
 
-    def __init__(self, candidate: Candidate[Provider], clock: Clock) -> None:
-        self.id = new_id("att_", clock)
+    def __init__(self, candidate: Candidate[Provider], call: Call) -> None:
+        self.id = numbered("att_", call.id, len(call.attempts))
         self.candidate = candidate
         self.way: WayLike | None = None
         """How it is translated."""

@@ -61,7 +61,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
         usage = await ports.estimator.estimate(counting.prompt_text(envelope), "", candidate.profile.encoding)
         call.reply.whole(200, [*headers, (b"x-komeet-usage", b"estimated")], counting.render_counted(usage.input))
         return
-    attempt = Attempt(candidate, ports.clock)
+    attempt = Attempt(candidate, call)
     edited = counting.render_count(envelope, candidate.model)
     answer = await ports.fetcher.fetch(
         outgoing(

@@ -48,7 +48,7 @@ async def run(call: Call, ports: Ports) -> None:
 
 async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bool:
     """Make one attempt; return whether the same candidate is to be tried again, in another way."""
-    attempt = Attempt(candidate, ports.clock)
+    attempt = Attempt(candidate, call)
     call.attempts.append(attempt)
     error: BaseException | None = None
     try:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
+from msgspec import Struct
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -13,6 +14,7 @@ from prometheus_client import (
 )
 
 from komeet.canonical.record import CallRecord
+from komeet.canonical.usage import Usage
 from komeet.ledger.thresholds import Crossing
 from komeet.telemetry.exposition import families
 from komeet.telemetry.samples import Family
@@ -25,7 +27,16 @@ _OTHER = "other"
 _PLACE = re.compile(r"\[\d+\]")
 """Which message or tool it was says nothing to a counter."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
+
+
+class _Series(Struct):
+    """What is counted for each call of a provider, a model and a status."""
+
+    calls: Counter
+    cost: Counter
+    latency: Histogram
+    tokens: dict[str, Counter]
+    """By class; only those that there have been."""
 
 
 class Metrics:
@@ -53,32 +64,59 @@ class Metrics:
         self._crossed = Counter("komeet_budget_crossed", "Thresholds of budgets that were crossed",
                                 ("scope", "percent", "kind"), registry=registry)  # fmt: skip
         self._pairs: set[tuple[str, str]] = set()
+        self._series: dict[tuple[str, str, int], _Series] = {}
+        """By provider, model and status: looking labels up takes longer than counting."""
         self._lost: set[str] = set()
 
     def ended(self, record: CallRecord) -> None:
         """Count one call."""
-        pair = (record.provider, record.model_asked if record.provider else "")
+        pair: tuple[str, str] = (record.provider, record.model_asked if record.provider else "")
         if pair not in self._pairs:
             # A name that has never answered may be invented: it opens no series of its own.
             if len(self._pairs) >= _MOST_SERIES or (pair[1] and record.status >= 400):
                 pair = (record.provider, _OTHER)
             self._pairs.add(pair)
-        self._calls.labels(*pair, str(record.status)).inc()
-        for name in _CLASSES:
-            count: int = getattr(record.usage, name)
-            if count:
-                self._tokens.labels(*pair, name).inc(count)
+        series = self._series.get((pair[0], pair[1], record.status)) or self._new_series(*pair, record.status)
+        series.calls.inc()
+        self._count_usage(pair, series, record.usage)
         if record.cost:
-            self._cost.labels(*pair).inc(record.cost)
+            series.cost.inc(record.cost)
         if record.estimated:
             self._estimated.labels(*pair).inc()
         if record.unpriced:
             self._unpriced.labels(*pair).inc()
         for path in record.losses:
             self._losses.labels(self._loss(path)).inc()
-        self._latency.labels(record.provider).observe(record.latency_us / 1e6)
+        series.latency.observe(record.latency_us / 1e6)
         if record.first_token_us is not None:
             self._first.labels(record.provider).observe(record.first_token_us / 1e6)
+
+    def _count_usage(self, pair: tuple[str, str], series: _Series, usage: Usage) -> None:
+        if usage.input:
+            self._tokens_of(pair, series, "input").inc(usage.input)
+        if usage.output:
+            self._tokens_of(pair, series, "output").inc(usage.output)
+        if usage.cache_read:
+            self._tokens_of(pair, series, "cache_read").inc(usage.cache_read)
+        if usage.cache_write:
+            self._tokens_of(pair, series, "cache_write").inc(usage.cache_write)
+        if usage.reasoning:
+            self._tokens_of(pair, series, "reasoning").inc(usage.reasoning)
+
+    def _tokens_of(self, pair: tuple[str, str], series: _Series, name: str) -> Counter:
+        found = series.tokens.get(name)
+        if found is None:
+            found = series.tokens[name] = self._tokens.labels(*pair, name)
+        return found
+
+    def _new_series(self, provider: str, model: str, status: int) -> _Series:
+        made = self._series[provider, model, status] = _Series(
+            calls=self._calls.labels(provider, model, str(status)),
+            cost=self._cost.labels(provider, model),
+            latency=self._latency.labels(provider),
+            tokens={},
+        )
+        return made
 
     def crossed(self, crossing: Crossing) -> None:
         """Count one threshold of a budget; whose budget it is stays out of the metrics."""
