@@ -23,7 +23,10 @@ from komeet.pipeline.ports import Policy, Ports
 from komeet.pipeline.run import run
 from komeet.providers.provider import Provider, StreamUsage, make
 from komeet.routing.directory import Directory, Known
+from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
+from komeet.routing.retry import Retries, RetryPolicy
+from komeet.routing.route import Route, Router
 from komeet.wire.formats import BOTH_ROLES
 from komeet.wire.openai_chat.format import FORMAT
 
@@ -295,6 +298,10 @@ class World:
     stream_usage: StreamUsage = "ask"
     embedded: bool = False
     models: tuple[str, ...] | None = None
+    routes: tuple[Route, ...] = ()
+    retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=1))
+    slept: list[float] = field(default_factory=list[float])
+    """How long calls waited before they were tried again."""
     profile: Profile = field(default_factory=Profile)
     policy: Policy = field(default_factory=Policy)
     clock: ManualClock = field(default_factory=ManualClock)
@@ -324,12 +331,17 @@ class World:
             embedded=self.embedded,
             models=self.models,
         )
+        directory = Directory[Provider](
+            (provider,), FakeBook({"m": PRICE}), Profiles([("maker", ["*"], self.profile)]), self.clock
+        )
         self.ports = Ports(
             clock=self.clock,
             keys=FakeKeys(self.key),
-            directory=Directory[Provider](
-                (provider,), FakeBook({"m": PRICE}), Profiles([("maker", ["*"], self.profile)]), self.clock
-            ),
+            directory=directory,
+            router=Router(directory, self.routes, HealthBook()),
+            retries=Retries(self.retry),
+            chance=lambda: 0.5,
+            sleep=self.sleep,
             learned=self.learned,
             ledger=self.ledger,
             fetcher=self.fetcher,
@@ -341,6 +353,12 @@ class World:
             observers=(self,),
             policy=self.policy,
         )
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the clock go on."""
+        self.slept.append(seconds)
+        await Point("sleep")
+        self.clock.advance(seconds)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Take work that outlives the call."""

@@ -183,6 +183,7 @@ def _check(config: Config) -> None:
         raise ConfigError(
             "console.host: the console has no sign-in yet, so it is for this machine alone: 127.0.0.1, ::1 or localhost"
         )
+    _check_routes(config)
     seen: dict[str, int] = {}
     for index, provider in enumerate(config.providers or ()):
         path = f"providers[{index}]"
@@ -196,6 +197,21 @@ def _check(config: Config) -> None:
         for name, value in provider.headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[\r\n\0]", value):
                 raise ConfigError(f"{path}.headers: {name!r} is not a header")
+
+
+def _check_routes(config: Config) -> None:
+    """A route leads to models, not to routes."""
+    names = [route.name for route in config.routes]
+    for index, route in enumerate(config.routes):
+        if route.name in names[:index]:
+            raise ConfigError(f"routes[{index}].name: {route.name} is already routes[{names.index(route.name)}]")
+        for place, group in enumerate(route.groups):
+            for number, candidate in enumerate(group.candidates):
+                if candidate.model in names:
+                    raise ConfigError(
+                        f"routes[{index}].groups[{place}].candidates[{number}].model: {candidate.model} is a route;"
+                        " a route leads to models"
+                    )
 
 
 def _check_databases(config: Config) -> None:

@@ -6,6 +6,7 @@ from msgspec import Meta, Struct
 
 from komeet.config.limits import Limit
 from komeet.config.pricing import Price, Sale
+from komeet.config.routes import Failover, Route
 from komeet.core.secrets import Secret
 from komeet.providers.registry import FormatName
 
@@ -397,6 +398,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Provider, ...] | None,
         Meta(description="Providers; left out: those whose environment variables are set."),
     ] = None
+    routes: Annotated[
+        tuple[Route, ...], Meta(description="Names that stand for several models (docs/routing.md).")
+    ] = ()
+    failover: Annotated[
+        Failover, Meta(description="What is tried when a provider fails, before anything has reached the caller.")
+    ] = Failover()
     connections: Annotated[
         Connections, Meta(description="Connections to providers: how many, for how long, and by which way.")
     ] = Connections()

@@ -14,6 +14,7 @@ from komeet.canonical.extent import Extent
 from komeet.canonical.part import Inline
 from komeet.core.errors import (
     BudgetExceeded,
+    ContextTooLong,
     ModelNotFound,
     NotAllowed,
     UpstreamError,
@@ -25,6 +26,7 @@ from komeet.ledger.port import Hold, Subject
 from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers, streams
 from komeet.pipeline.bill import NOTHING, Bounds, agree, bounds, fitting_limit
 from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.choosing import plan_of
 from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.once import claim_once
 from komeet.pipeline.ports import Ports
@@ -32,6 +34,7 @@ from komeet.providers.provider import JSON_TYPE, outgoing
 from komeet.wire.format import Kind, Passed, Where
 from komeet.wire.formats import choose_format
 from komeet.wire.readable import readable
+from komeet.wire.too_long import is_too_long
 from komeet.wire.ways import way_between
 
 _LEAST_OUTPUT = 16
@@ -63,29 +66,8 @@ async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are 
 
 
 async def choose(call: Call, ports: Ports) -> None:
-    """Decide who can answer, and whether this key may ask them."""
-    asked = call.known_envelope.model
-    candidate = ports.directory.resolve(asked, answers=call.format.kind == "generation")
-    key = call.known_key
-    if not key.allows(*candidate.names):
-        raise NotAllowed(
-            f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
-            param="model",
-        )
-    bounded = ports.ledger.is_bounded(_subject(key), candidate.provider.name, candidate.model)
-    if call.known_envelope.alternatives and (key.models or bounded):
-        raise NotAllowed(
-            f"This API key ({key.name}) has a budget or a list of models, and the request names further models"
-            " among which the provider may choose.",
-            param="models",
-        )
-    policy = ports.policy.unpriced_with_budget if bounded else ports.policy.unpriced
-    if candidate.price is None and policy == "refuse":
-        reason = "a budget limits this call" if bounded else "this gateway refuses such models"
-        raise NotAllowed(
-            f"The price of `{asked}` at {candidate.provider.name} is not known, and {reason}.", param="model"
-        )
-    call.candidates = (candidate,)
+    """Decide who can answer, in which order, and which of them this key may ask."""
+    call.plan = plan_of(call, ports)
 
 
 async def once(call: Call, ports: Ports) -> None:
@@ -220,6 +202,8 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         ask_usage=attempt.asked_for_usage or (provider.stream_usage == "always" and envelope.include_usage),
     )
     attempt.losses = edited.losses
+    attempt.connecting = True
+    began = ports.clock.monotonic()
     if provider.embedded:
         assert ports.embedded is not None
         provider = provider.at(*await ports.embedded.origin(attempt.candidate.model))
@@ -236,6 +220,7 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         ),
         attempt.mark_sent,
     )
+    attempt.answered_in = ports.clock.monotonic() - began
     attempt.upstream_request_id = _request_id(answer)
     if 200 <= answer.status < 300:
         attempt.accepted = True
@@ -271,6 +256,28 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     attempt.passed = refusal
 
 
+async def reconsider(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
+    """Give a refusal up, instead of telling it, where somebody else may do better.
+
+    Raises:
+        ContextTooLong: there are models that read more.
+        ModelNotFound: this provider does not have the model (any more).
+        UpstreamRefused: the call is here since another provider failed, and that is what its caller should know.
+    """
+    passed, provider = attempt.passed, attempt.candidate.provider
+    if passed is None:
+        return
+    plan = call.known_plan
+    if is_too_long(passed):
+        plan.need_window(attempt.candidate.context_window)
+        if plan.has_more():
+            raise ContextTooLong(passed.message, param=passed.param)
+    if passed.status == 404 and plan.has_more():
+        raise ModelNotFound(passed.message or f"{provider.name} does not know this model.", param="model")
+    if call.fault is not None:
+        raise UpstreamRefused(f"{provider.name} refused the call: {passed.message}", upstream_status=passed.status)
+
+
 async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hand the answer to the caller as it comes, and meter it from the same bytes."""
     if attempt.passed is not None:
@@ -291,4 +298,4 @@ AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
 
 REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, once, choose, limit)
 COUNT: tuple[RequestStage, ...] = (identify, admit, parse, choose, limit)
-ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, relay)
+ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, reconsider, relay)
