@@ -1,4 +1,4 @@
-"""From candidate to candidate: one answer, one outcome for each attempt, and the first provider's error if none does."""
+"""From candidate to candidate: one answer, one outcome for each attempt, and the first one's error if none answers."""
 
 import asyncio
 import json

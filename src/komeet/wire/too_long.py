@@ -7,9 +7,10 @@ from komeet.wire.format import Passed
 
 _CODES: Final = frozenset({"context_length_exceeded", "model_max_prompt_tokens_exceeded", "context_window_exceeded"})
 _WORDS: Final = re.compile(
-    r"maximum context length|context (?:length|window|size)|prompt is too long|input is too long|too many (?:input )?tokens"
-    r"|input token count \S* ?exceeds|exceeds? the (?:maximum|max) (?:number of|allowed|input) tokens|prompt contains \d+ tokens"
-    r"|reduce the length of (?:the|your) (?:messages|prompt|input)",
+    r"maximum context length|context (?:length|window|size)"
+    r"|(?:prompt|input) is too long|too many (?:input )?tokens"
+    r"|input token count \S* ?exceeds|exceeds? the (?:maximum|max) (?:number of|allowed|input) tokens"
+    r"|prompt contains \d+ tokens|reduce the length of (?:the|your) (?:messages|prompt|input)",
     re.IGNORECASE | re.ASCII,
 )
 _LONGEST: Final = 2_000
@@ -19,9 +20,9 @@ _LONGEST: Final = 2_000
 def is_too_long(refusal: Passed) -> bool:
     """Whether another model that reads more might take the call.
 
-    Sources: the error codes of OpenAI and GitHub Models, and messages of Anthropic ("prompt is too long: 210000 tokens >
-    200000 maximum"), Gemini ("The input token count (1200000) exceeds the maximum number of tokens allowed"), vLLM and
-    llama.cpp ("the request exceeds the available context size").
+    Sources: the error codes of OpenAI and GitHub Models; messages of Anthropic ("prompt is too long: 210000 tokens >
+    200000 maximum"), of Gemini ("The input token count (1200000) exceeds the maximum number of tokens allowed"), of
+    vLLM and of llama.cpp ("the request exceeds the available context size").
     """
     if refusal.code in _CODES:
         return True
