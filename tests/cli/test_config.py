@@ -22,11 +22,11 @@ def test_a_good_file(komeet: Komeet, tmp_path: Path) -> None:
         ("provider: []", "provider: there is no such option; did you mean `providers`?"),
         ("server: {port: many}", "server.port: "),
         (
-            "routes: [{name: a, groups: [{candidates: [{model: b}]}]}, {name: b, groups: [{candidates: [{model: c}]}]}]",
+            "routes: [{name: a, groups: [{candidates: [{model: b}]}]}, {name: b, groups: [{candidates: [{model: c}]}]}]",  # noqa: E501
             "routes[0].groups[0].candidates[0].model: b is a route; a route leads to models",
         ),
         (
-            "routes: [{name: a, groups: [{candidates: [{model: b}]}]}, {name: a, groups: [{candidates: [{model: c}]}]}]",
+            "routes: [{name: a, groups: [{candidates: [{model: b}]}]}, {name: a, groups: [{candidates: [{model: c}]}]}]",  # noqa: E501
             "routes[1].name: a is already routes[0]",
         ),
         ("routes: [{name: a, groups: []}]", "routes[0].groups: "),
