@@ -18,7 +18,7 @@ from tests.cli.conftest import Komeet
 
 from komeet.core.clock import SystemClock
 from komeet.core.money import Nano
-from komeet.ledger.port import Hold
+from komeet.ledger.port import Hold, Subject
 from komeet.store.database import Store
 from komeet.store.keys import create_key
 
@@ -128,7 +128,7 @@ def test_calls_that_a_crash_left_open_are_said(tmp_path: Path) -> None:
         amount=Nano(1),
         held_at=0,
     )
-    asyncio.run(store.ledger.hold(hold))
+    asyncio.run(store.ledger.hold(hold, Subject(key.id)))
     store.close()
     env = {"KOMEET_DATA_DIR": str(data_dir), "HOME": str(tmp_path)}
     with serving(sys.executable, "-m", "komeet", cwd=tmp_path, env=env) as said:

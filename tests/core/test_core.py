@@ -20,6 +20,16 @@ def test_ids_sort_by_the_time_they_were_made() -> None:
     assert len(set(made)) == 50
 
 
+def test_ids_are_no_others_whatever_the_clock_does() -> None:
+    clock = ManualClock()
+    made = [uuid7(clock) for _ in range(2_000)]  # it stands still
+    clock.advance(3_600)
+    made += [uuid7(clock) for _ in range(2_000)]
+    clock.unix -= 3_600_000  # it is put back, and the same hour comes again
+    made += [uuid7(clock) for _ in range(2_000)]
+    assert len(set(made)) == 6_000
+
+
 def test_ids_have_the_version_and_variant_of_rfc_9562() -> None:
     value = uuid7(SystemClock())
     assert value[6] >> 4 == 7

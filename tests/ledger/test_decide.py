@@ -16,7 +16,7 @@ from komeet.ledger.port import Hold, Outcome, Share, State
 
 OPENAI, GROQ, MARGIN = 8, 9, 10
 PROVIDERS = {"openai": OPENAI, "groq": GROQ}
-CHAINS = [(1,), (2,), (1, 3), (2, 3)]
+CHAINS: list[tuple[int, ...]] = [(1,), (2,), (1, 3), (2, 3)]
 SHARES = [(), ((5, True),), ((5, True), (6, False)), ((5, True), (7, True))]
 """By chain: the budgets, and whether each is hard. 7 counts what providers bill."""
 

@@ -126,7 +126,8 @@ def test_tight_leases_are_exact_until_there_is_much_room_again() -> None:
     )
 )
 def test_a_purse_gives_what_was_put_in_and_nothing_else(drawn: list[tuple[str, int, int]]) -> None:
-    purse, there, now = Purse(), {A: 0, B: 0}, 0.0
+    purse, now = Purse(), 0.0
+    there: dict[Window, int] = {A: 0, B: 0}
     for what, a, b in drawn:
         now += 1
         shares = [a_share(A, a), a_share(B, b)]

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +15,11 @@ from tests.whole.upstream import Upstream
 
 
 class Layout(NamedTuple):
-    """How many nodes there are, and how many workers each has; one node is on SQLite."""
+    """How many nodes there are, how many workers each has, and whether they share a PostgreSQL."""
 
     nodes: int
     workers: int
+    shared: bool
 
 
 @contextlib.contextmanager
@@ -25,11 +27,18 @@ def fleet(folder: Path, upstream: Upstream, layout: Layout, address: str = "", *
     """Run the nodes; each has all its workers when the block begins. `address` is of a PostgreSQL database."""
     ledger = {"ledger": {"database": address}} if address else {}
     with contextlib.ExitStack() as stack:
-        nodes: list[Gateway] = []
-        for number in range(layout.nodes):
-            server = {"workers": layout.workers, "drain_seconds": 5}
-            gateway = Gateway(folder / f"node-{number}", config(upstream, server=server, **ledger, **more))
-            nodes.append(stack.enter_context(gateway))
+        server = {"workers": layout.workers, "drain_seconds": 5}
+        settings = config(upstream, server=server, **ledger, **more)
+        nodes = [Gateway(folder / f"node-{number}", settings) for number in range(layout.nodes)]
+        for gateway in nodes[1:]:
+            gateway.key = "the first one's"  # none is made: they share
+        with ThreadPoolExecutor() as pool:
+            starting = [pool.submit(gateway.start) for gateway in nodes]
+        for started in starting:
+            if started.exception() is None:
+                stack.push(started.result())
+        for started in starting:
+            started.result().key = nodes[0].key
         for gateway in nodes:
             serving(gateway, layout.workers)
         yield nodes

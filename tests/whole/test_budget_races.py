@@ -17,9 +17,10 @@ from komeet.store import tables
 MODEL = "openai/plain-call-race"
 CALLS = 500
 pytestmark = pytest.mark.timeout(300)
-SQLITE = pytest.param(Layout(nodes=1, workers=4), id="four workers, SQLite")
-POSTGRESQL = pytest.param(
-    Layout(nodes=3, workers=2), id="three nodes with two workers each, PostgreSQL", marks=pytest.mark.slow
+SQLITE = pytest.param(Layout(nodes=1, workers=4, shared=False), id="four workers, SQLite")
+WORKERS = pytest.param(Layout(nodes=1, workers=4, shared=True), id="four workers, PostgreSQL", marks=pytest.mark.slow)
+NODES = pytest.param(
+    Layout(nodes=3, workers=2, shared=True), id="three nodes with two workers each, PostgreSQL", marks=pytest.mark.slow
 )
 
 
@@ -27,7 +28,7 @@ POSTGRESQL = pytest.param(
 def nodes(
     layout: Layout, upstream: Upstream, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[list[Gateway]]:
-    address = "" if layout.nodes == 1 else request.getfixturevalue("address")
+    address = request.getfixturevalue("address") if layout.shared else ""
     with fleet(tmp_path, upstream, layout, address) as running:
         yield running
 
@@ -48,7 +49,7 @@ def spent(gateway: Gateway) -> tuple[int, int, int]:
         return row.posted, row.held, row.leased
 
 
-@pytest.mark.parametrize("layout", [SQLITE, POSTGRESQL])
+@pytest.mark.parametrize("layout", [SQLITE, WORKERS, NODES])
 def test_exactly_ten_of_500_are_sent_and_otherwise_less_than_one_is_left(
     nodes: list[Gateway], upstream: Upstream
 ) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import sys
@@ -61,10 +62,13 @@ class Crashing:
     def crashed(self) -> bool:
         return not any(self.armed.iterdir())
 
-    def call(self, model: str) -> None:
-        """Make a call, whatever becomes of it."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            self.gateway.chat(self.key, model=f"openai/{model}", max_completion_tokens=10)
+    def call(self, model: str) -> str:
+        """Make a call; return what became of it."""
+        try:
+            answer = self.gateway.chat(self.key, model=f"openai/{model}", max_completion_tokens=10)
+        except (OSError, http.client.HTTPException) as error:
+            return repr(error)
+        return str(answer.status) if answer.status == 200 else f"{answer.status} {answer.body.decode()}"
 
     def ends(self, model: str) -> list[tuple[str, str, int]]:
         """Each outcome of the attempts at a model."""
@@ -76,6 +80,19 @@ class Crashing:
         )
         with self.gateway.files.ledger.connect() as connection:
             return [(row.state, row.reason, row.cost) for row in connection.execute(wanted)]
+
+    def budget(self) -> tuple[int, int]:
+        """What is posted and held of the key's budget, the newest."""
+        with self.gateway.files.ledger.connect() as connection:
+            newest = connection.execute(
+                select(tables.budget_windows).order_by(tables.budget_windows.c.budget_id.desc()).limit(1)
+            ).one()
+            return newest.posted, newest.held
+
+    def command(self, *words: str) -> str:
+        done = self.gateway.command(*words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def accepted(self, model: str) -> int:
         return [request.json["model"] for request in self.upstream.received].count(model)
@@ -128,14 +145,37 @@ def test_a_worker_that_ends_at_any_point_leaves_the_outcome_of_that_point(
             until(rig.crashed)
             until(lambda: worker not in children(rig.gateway.process.pid))  # noqa: B023
             rig.upstream.answer = answer
-            rig.call(f"plain-call-behind-{point}")  # waits for another worker, which settles nothing: the server does
+            behind = rig.call(f"plain-call-behind-{point}")  # by another worker, which settles nothing: the server does
+            assert behind == "200", point
             until(lambda: rig.ends(model) == ends)  # noqa: B023
             until(lambda: rig.ends(f"plain-call-behind-{point}") == SETTLED)  # noqa: B023
             assert rig.accepted(model) == accepted, point
             assert rig.ends(model) == ends, point
+        resolve_orphans(rig)
 
 
-@pytest.mark.parametrize("database", ["SQLite", "PostgreSQL"])
+def resolve_orphans(rig: Crashing) -> None:
+    """Enter what the provider's log says of them, as an operator does: what they held is free again."""
+    orphans = json.loads(rig.command("ledger", "orphans", "--json"))
+    assert [f"plain-call-{point}" for point, (_, ends) in POINTS.items() if ends == LOST] == [
+        orphan["model"] for orphan in orphans
+    ]
+    posted, held = rig.budget()
+    assert held > 0
+    cost = 0
+    for orphan in orphans:
+        was_sent = rig.accepted(orphan["model"]) == 1
+        entered = ("--cost", f"0.{COST['plain']:09d}") if was_sent else ("--void",)
+        rig.command("ledger", "resolve", orphan["attempt"], *entered, "--reason", "the provider's log")
+        cost += COST["plain"] if was_sent else 0
+    assert rig.budget() == (posted + cost, 0)
+    assert cost == 2 * COST["plain"]
+    assert rig.call("plain-call-afterwards") == "200"
+    until(lambda: rig.ends("plain-call-afterwards") == SETTLED)
+    until(lambda: rig.budget() == (COST["plain"] * len(rig.upstream.received), 0))
+
+
+@pytest.mark.parametrize("database", ["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.long)])
 def test_a_server_that_ends_while_it_settles_a_worker_is_followed_by_one_that_does(
     tmp_path: Path, ledger: dict[str, str]
 ) -> None:

@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,12 +91,20 @@ class Kills:
         self.counted[whom] += 1
 
 
-@pytest.mark.parametrize("kills", [6, pytest.param(100, marks=pytest.mark.long)], ids=["six kills", "a hundred kills"])
+@pytest.mark.parametrize(
+    ("kills", "database"),
+    [
+        pytest.param(6, "SQLite", id="six kills"),
+        pytest.param(100, "SQLite", id="a hundred kills, SQLite", marks=pytest.mark.long),
+        pytest.param(100, "PostgreSQL", id="a hundred kills, PostgreSQL", marks=pytest.mark.long),
+    ],
+)
 def test_every_call_that_the_provider_accepted_has_one_outcome(
-    kills: int, tmp_path: Path, record_property: Callable[[str, object], None]
+    kills: int, database: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    ledger = {"database": request.getfixturevalue("address")} if database == "PostgreSQL" else {}
     with Upstream(answer) as upstream:
-        gateway = Gateway(tmp_path, config(upstream)).start()
+        gateway = Gateway(tmp_path, config(upstream, ledger=ledger)).start()
         rig = Kills(gateway, upstream, seed=20_261_122)
         began = time.monotonic()
         rig.run(kills)

@@ -1,10 +1,12 @@
-"""Several nodes on one PostgreSQL: one set of keys and money, revoked within a second, closed when nobody can know."""
+"""Nodes on one PostgreSQL: closed when nobody can know, and settled by nobody else when they die."""
 
 import contextlib
 import os
 import signal
+import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from sqlalchemy import func, select
 from tests.store.postgres import Cluster
 from tests.whole.gateway import Gateway, komeet
 from tests.whole.mixed import Mixed, agree, answer, config
-from tests.whole.processes import Caller, alive, at, children, paced, serving, until
-from tests.whole.upstream import Upstream
+from tests.whole.processes import END, Caller, alive, at, children, serving, until
+from tests.whole.upstream import HELLO, STREAM, Received, Step, Upstream, chunk, delta, whole
 
 from komeet.store import tables
 
@@ -32,30 +34,6 @@ def halted(cluster: Cluster) -> Generator[None]:
         yield
     finally:
         cluster.go_on()
-
-
-def test_nodes_share_keys_and_money_and_see_a_revocation_within_a_second(
-    tmp_path: Path, upstream: Upstream, address: str
-) -> None:
-    upstream.answer = paced
-    with node(tmp_path, "a", upstream, address) as first, node(tmp_path, "b", upstream, address) as second:
-        serving(first, 2)
-        serving(second, 2)
-        key = first.create_key("shared")
-        assert second.chat(key).status == 200
-        assert first.chat(second.key).status == 200
-        with contextlib.ExitStack() as stack:
-            callers = [stack.enter_context(Caller(gateway, key)) for gateway in (first, second) for _ in range(4)]
-            until(lambda: all(len(caller.answers) > 5 for caller in callers))
-            revoked = second.command("key", "revoke", "shared")
-            assert revoked.returncode == 0, revoked.stderr
-            since = time.monotonic()
-            until(lambda: all(caller.answers[-1][1] == 401 for caller in callers))
-        assert max(caller.last(200) for caller in callers) < since + 1
-        assert {status for caller in callers for _, status, _ in caller.answers} == {200, 401}
-        until(lambda: first.total().calls == second.total().calls == len(upstream.received))
-        assert first.audit() == []
-    assert "out of reach" not in first.errors() + second.errors()
 
 
 def test_without_a_database_no_node_starts_and_it_is_said_why(
@@ -79,11 +57,28 @@ def test_without_a_database_no_node_starts_and_it_is_said_why(
         assert gateway.chat().status == 200
 
 
+class Held:
+    """A provider whose streams pause after the first word, until they may go on."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, request: Received) -> Iterator[Step]:
+        if not request.json.get("stream"):
+            yield from whole(HELLO)
+            return
+        yield STREAM + chunk(delta("One "))
+        self.begun.set()
+        self.go_on.wait(60)
+        yield END
+
+
 @pytest.mark.parametrize("how", ["stopped", "crashed", "halted"])
 def test_a_database_that_goes_away_closes_the_nodes_and_loses_nothing(
     tmp_path: Path, upstream: Upstream, cluster: Cluster, address: str, how: str
 ) -> None:
-    upstream.answer = paced
+    answer = Held()
+    upstream.answer = answer
     with node(tmp_path, "a", upstream, address, key_grace_seconds=1) as gateway:
         serving(gateway, 2)
         unknown = "sk-km-" + "x" * 43
@@ -92,6 +87,9 @@ def test_a_database_that_goes_away_closes_the_nodes_and_loses_nothing(
         with contextlib.ExitStack() as stack:
             callers = [stack.enter_context(Caller(gateway, gateway.key)) for _ in range(4)]
             until(lambda: all(len(caller.answers) > 3 for caller in callers))
+            pool = stack.enter_context(ThreadPoolExecutor(1))
+            streamed = pool.submit(gateway.chat, stream=True)
+            until(answer.begun.is_set)
             if how == "halted":
                 stack.enter_context(halted(cluster))
             else:
@@ -104,6 +102,8 @@ def test_a_database_that_goes_away_closes_the_nodes_and_loses_nothing(
             refusals = [took for caller in callers for _, status, took in caller.answers if status == 503]
             assert sorted(refusals)[len(refusals) * 9 // 10] < 0.4
             assert gateway.request("GET", "/healthz", key="").status == 200, "it lives"
+            answer.go_on.set()
+            assert streamed.result().body.endswith(b"data: [DONE]\n\n"), "what was under way is answered to its end"
         if how != "halted":
             cluster.start()
         until(lambda: gateway.chat().status == 200)
@@ -127,8 +127,9 @@ def leased_by_node(gateway: Gateway) -> dict[str, int]:
         return {row.node: int(row.amount) for row in connection.execute(chosen)}
 
 
+@pytest.mark.parametrize("times", [1, pytest.param(10, marks=pytest.mark.long)])
 def test_a_killed_node_is_settled_by_its_next_start_and_by_no_other(
-    tmp_path: Path, upstream: Upstream, address: str
+    times: int, tmp_path: Path, upstream: Upstream, address: str
 ) -> None:
     """All its processes at once, as when its machine halts; what it had leased stays so, and the others go on."""
     upstream.answer = answer
@@ -137,16 +138,17 @@ def test_a_killed_node_is_settled_by_its_next_start_and_by_no_other(
         serving(second, 2)
         first.start()
         there = serving(first, 2)
+        mine = (tmp_path / "a" / "node").read_text().strip()
         keys = [second.key, second.create_key("bounded", "--budget", "3")]
-        for seed in range(2):
+        for seed in range(times):
             with Mixed(first, keys, 20, seed), Mixed(second, keys, 10, seed) as other:
+                until(lambda: leased_by_node(second).get(mine))
                 for pid in children(first.process.pid):
                     os.kill(pid, signal.SIGKILL)
                 first.kill()
                 until(lambda: not any(alive(pid) for pid in there))  # noqa: B023
                 before = other.done
                 until(lambda: other.done > before + 50)  # noqa: B023
-                mine = (tmp_path / "a" / "node").read_text().strip()
                 assert leased_by_node(second)[mine] > 0
                 second.process.send_signal(signal.SIGHUP)  # its workers are replaced, and settle their own
                 until(lambda: second.errors().count("2 workers have the new configuration") == seed + 1)  # noqa: B023

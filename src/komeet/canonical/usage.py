@@ -9,9 +9,10 @@ APART: Final = frozenset({"web_searches", "storage_searches", "audio_ms"})
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens by class, and what else is charged. A total contains its classes: `cache_read` is part of `input`, `reasoning` of `output`.
+    """Tokens by class, and what else is charged.
 
-    Each wire format normalises its provider's convention to this one where it parses usage, and nowhere else.
+    A total contains its classes: `cache_read` is part of `input`, `reasoning` of `output`. Each wire format
+    normalises its provider's convention to this one where it parses usage, and nowhere else.
     """
 
     input: int = 0

@@ -53,4 +53,9 @@ def backup(
         fail(str(error))
     files = ", ".join(f"{entry.name} ({entry.bytes:,} bytes, {entry.schema})" for entry in manifest.files)
     console(stderr=True).print(escape(f"{place}: {files}; {path.stat().st_size:,} bytes, checked"))
+    if manifest.behind:
+        console(stderr=True).print(
+            f"Of {manifest.behind} processes that were killed, or cannot write, the last records are not in it: when"
+            " Komeet has started, it has settled them, and another backup has all."
+        )
     console().print(escape(str(path)))

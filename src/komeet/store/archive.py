@@ -48,6 +48,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     at: str
     """When: RFC 3339, UTC."""
     files: tuple[Entry, ...]
+    behind: int = 0
+    """Processes whose last records are not in it: they had been killed, or could not write."""
 
 
 class _Wrong(Exception):

@@ -1,12 +1,13 @@
 """Backs a data directory up into one file, while a server writes to it."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from komeet.core.clock import Clock
 from komeet.store.archive import FORMAT, Entry, Manifest, digest, reading, write
+from komeet.store.catching_up import catch_up
 from komeet.store.engine import LEDGER_FILE, REQUESTS_FILE
 from komeet.store.errors import StoreError
 from komeet.store.snapshot import revision, snapshot
@@ -24,9 +25,9 @@ def back_up(
 ) -> tuple[Path, Manifest]:
     """Write the databases of a data directory to a new file, read it again to check it, and return where it is.
 
-    Each database is as of one moment; that of the ledger is the later one, so that it has every call that the request
-    log has. Until the file is whole and checked it has another name. It needs free space for the databases and the
-    archive, in the archive's folder.
+    Each database is as of one moment; that of the ledger is the later one, and waits until the journals are in it, so
+    that it has every call that was held before, and every one that the request log has. Until the file is whole and
+    checked it has another name. It needs free space for the databases and the archive, in the archive's folder.
 
     Args:
         data_dir: may be in use.
@@ -48,11 +49,9 @@ def back_up(
         raise StoreError(f"{path} exists already.")
     try:
         with staging(path.parent) as part:
+            behind, files = _copied(data_dir, part, wanted, clock)
             manifest = Manifest(
-                format=FORMAT,
-                komeet=version,
-                at=_moment(now, "%Y-%m-%dT%H:%M:%SZ"),
-                files=_copied(data_dir, part, wanted),
+                format=FORMAT, komeet=version, at=_moment(now, "%Y-%m-%dT%H:%M:%SZ"), files=files, behind=behind
             )
             whole = part / "archive"
             with new_file(whole) as file:
@@ -80,24 +79,33 @@ def check(archive: Path) -> Manifest:
         return reader.manifest
 
 
-def _copied(data_dir: Path, part: Path, wanted: Sequence[str]) -> tuple[Entry, ...]:
-    """Copy the databases that are there, and return them in the order of the archive: the ledger first."""
-    there = [name for name in sorted(wanted) if (data_dir / name).exists()]
-    return tuple(reversed([*_copies(data_dir, part, reversed(there))]))
+def _copied(data_dir: Path, part: Path, wanted: Sequence[str], clock: Clock) -> tuple[int, tuple[Entry, ...]]:
+    """Copy the databases that are there, and return them in the order of the archive: the ledger first.
 
-
-def _copies(data_dir: Path, part: Path, names: Iterator[str]) -> Iterator[Entry]:
-    for name in names:
-        copy = part / name
+    Before them: how many journals have records that the ledger has not.
+    """
+    behind = 0
+    files: list[Entry] = []
+    for name in sorted(wanted, reverse=True):
+        if not (data_dir / name).exists():
+            continue
         try:
-            snapshot(data_dir / name, copy)
-            schema = revision(copy)
+            if name == LEDGER_FILE:
+                behind = catch_up(data_dir, data_dir / name, clock)
+            files.insert(0, _copy(data_dir, part, name))
         except sqlite3.Error as error:
             raise StoreError(f"{data_dir / name} cannot be backed up: {error}.") from error
         except StoreError as error:
             raise StoreError(f"{data_dir} cannot be backed up: {error}.") from error
-        with copy.open("rb") as file:
-            yield Entry(name=name, schema=schema, bytes=copy.stat().st_size, sha256=digest(file))
+    return behind, tuple(files)
+
+
+def _copy(data_dir: Path, part: Path, name: str) -> Entry:
+    copy = part / name
+    snapshot(data_dir / name, copy)
+    schema = revision(copy)
+    with copy.open("rb") as file:
+        return Entry(name=name, schema=schema, bytes=copy.stat().st_size, sha256=digest(file))
 
 
 def _named(target: Path, now: int) -> Path:

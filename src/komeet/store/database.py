@@ -184,7 +184,9 @@ class Store:
             undo.callback(self._lock.close)
             self.files = DataFiles(data_dir, durability, "worker", databases)
             undo.callback(self.files.close)
-            self.keys = KeyDirectory(self.files.ledger, clock, grace=databases.key_grace)
+            # A file of this machine is late only where the machine has too much to do, and is never out of reach.
+            patience = 2.0 if is_sqlite(self.files.ledger) else 0.25
+            self.keys = KeyDirectory(self.files.ledger, clock, grace=databases.key_grace, patience=patience)
             undo.callback(self.keys.close)
             self.keys.refresh()
             self.nodes = Heartbeat(self.files.ledger, clock, node_of(data_dir, clock))

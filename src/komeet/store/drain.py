@@ -25,6 +25,8 @@ class Work(Struct, frozen=True, kw_only=True):
     """In order."""
     position: Position | None = None
     """In the journal, after the last of them; None: none of them is in it."""
+    replayed: bool = False
+    """Whether their process has ended, and the database may have forgotten leases of it."""
     surplus: Mapping[Window, int] = {}
     """What goes back; only where `records` are all that there are, since what they end must not be back before."""
     asks: Sequence[Ask] = ()
@@ -59,9 +61,10 @@ def work(connection: Connection, todo: Work, memory: Memory, session: str) -> Do
         komeet.store.ledger_rows.Outdated: roll back, and do it again without the memory.
     """
     in_order(connection)
-    applied = apply(connection, todo.records, memory, session) if todo.records else None
+    applied: Applied | None = None
     crossings: Sequence[Crossing] = ()
-    if applied is not None:
+    if todo.records:
+        applied = apply(connection, todo.records, memory, session, replayed=todo.replayed)
         crossings = find_crossings(connection, applied.decision.windows, applied.decision.ended)
     if todo.surplus:
         bring_back(connection, session, todo.surplus)

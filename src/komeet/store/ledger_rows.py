@@ -148,7 +148,9 @@ class Applied(Struct, frozen=True):
     margin: int
 
 
-def apply(connection: Connection, commands: Sequence[Command], memory: Memory, session: str = "") -> Applied:
+def apply(
+    connection: Connection, commands: Sequence[Command], memory: Memory, session: str = "", *, replayed: bool = False
+) -> Applied:
     """Decide what the records do, and write what follows from them.
 
     What is remembered is proved by the writing itself, which finds each hold that it ends still open.
@@ -158,6 +160,7 @@ def apply(connection: Connection, commands: Sequence[Command], memory: Memory, s
         commands: in the order in which they happened.
         memory: is read only.
         session: names the process whose records these are, for the holds and the leases.
+        replayed: whether that process has ended, and the database may have forgotten leases that the records prove.
 
     Raises:
         Outdated: roll back, and apply the records again without the memory.
@@ -168,6 +171,8 @@ def apply(connection: Connection, commands: Sequence[Command], memory: Memory, s
     names = {hold.provider for hold in (*new.values(), *ended.values())}
     providers, margin = _accounts(connection, names, memory)
     decision = decide(commands, ended, providers, margin)
+    if replayed:
+        _remember_leases(connection, decision, session)
     _write(connection, decision, memory, session)
     return Applied(decision, providers, margin)
 
@@ -225,6 +230,26 @@ def _write(connection: Connection, decision: Decision, memory: Memory, session: 
     _MOVE.run(connection, [(change.posted, change.held, account) for account, change in decision.changes.items()])
     _write_windows(connection, decision, memory, session)
     _ADD_HOUR[connection.dialect.name].run(connection, _hour_rows(decision))
+
+
+def _remember_leases(connection: Connection, decision: Decision, session: str) -> None:
+    """Lease what the records take of leases that are not there, or not as large: who had leased it is known by that.
+
+    Where commits do not wait for the disk, a loss of power takes the last ones, and may leave the journal.
+    """
+    taken = {window: -change.leased for window, change in decision.windows.items() if change.leased < 0}
+    known = {
+        Window(row.budget_id, row.starts_at): row.amount
+        for row in connection.execute(select(leases).where(leases.c.session == session))
+    }
+    missing = {window: amount - known.get(window, 0) for window, amount in sorted(taken.items())}
+    missing = {window: amount for window, amount in missing.items() if amount > 0}
+    add_windows(connection, missing)
+    for window in missing.keys() - known.keys():
+        row = {"session": session, "budget_id": window.budget, "starts_at": window.starts_at}
+        connection.execute(insert(leases), row | {"amount": 0, "answered": 0})
+    _MOVE_WINDOW.run(connection, [(0, 0, amount, *window) for window, amount in missing.items()])
+    _MOVE_LEASE.run(connection, [(amount, session, *window) for window, amount in missing.items()])
 
 
 def _write_windows(connection: Connection, decision: Decision, memory: Memory, session: str) -> None:

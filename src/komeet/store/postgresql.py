@@ -29,8 +29,8 @@ _SPARE_SECONDS = 2.0
 """How much longer than the server is allowed to take its answer is waited for."""
 _SYNCHRONOUS: Final = {"power_loss": "on", "crash": "off"}
 _MISTAKEN = (
-    "The address of the database is not one that libpq understands: write postgresql://user@host/database, with special "
-    "characters of the password as %XX."
+    "The address of the database is not one that libpq understands: write postgresql://user@host/database, with "
+    "special characters of the password as %XX."
 )
 _MISSING = "PostgreSQL needs the package psycopg: install `komeet[postgresql]`, or leave `ledger.database` empty."
 

@@ -1,15 +1,17 @@
 """What is done for a process that ended without ending its session: its journal, its attempts, its leases."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 from sqlalchemy import Connection, Engine, select
+from sqlalchemy.exc import DBAPIError
 
 from komeet.ledger.journal import JournalError, Placed, Record, Torn, read_header, read_records
-from komeet.ledger.port import Outcome, State
+from komeet.ledger.port import Hold, Outcome, State
 from komeet.store.drain import Work, work
+from komeet.store.faults import describe, is_outage
 from komeet.store.journal_file import DeadJournal, Position, dead_journals, is_alive
 from komeet.store.ledger_rows import Memory
 from komeet.store.session import drained_until, end_session, unended_sessions
@@ -88,14 +90,30 @@ def _settle(engine: Engine, journal: DeadJournal, *, boot: str, now_ms: int, ste
     for start in range(0, len(records), _BATCH):
         part = records[start : start + _BATCH]
         step("replay")
-        with writing(engine) as connection:
-            todo = Work(records=[record for record, _ in part], position=part[-1][1])
-            work(connection, todo, Memory(), journal.session)
+        _replay(engine, journal.session, part)
     lost = damaged or began != boot or not boot
     closed = _close(engine, journal.session, lost=lost, now_ms=now_ms, step=step)
     step("delete")
     journal.delete()
     return Recovered(closed.orphans, len(records), closed.uncertain)
+
+
+def _replay(engine: Engine, session: str, part: Sequence[tuple[Record, Position]]) -> None:
+    """Take records to the database: all at once, or without those that it does not take, each of which is logged."""
+    todo = Work(records=[record for record, _ in part], position=part[-1][1], replayed=True)
+    try:
+        with writing(engine) as connection:
+            work(connection, todo, Memory(), session)
+    except DBAPIError as error:
+        if is_outage(error):
+            raise
+        if len(part) > 1:
+            for one in part:
+                _replay(engine, session, [one])
+            return
+        (record,) = todo.records
+        what = "hold" if isinstance(record, Hold) else "outcome"
+        _LOG.error("%s of %s is in a journal and cannot be written: %s", what, record.attempt_id, describe(error))
 
 
 def _read(journal: DeadJournal, position: Position) -> tuple[list[tuple[Record, Position]], bool]:
@@ -137,7 +155,7 @@ def _close(engine: Engine, session: str, *, lost: bool, now_ms: int, step: Calla
             attempts = connection.execute(find.limit(_BATCH)).scalars().all()
             ends = [Outcome(attempt_id=a, state=State.ORPHAN, reason=CRASH, ended_at=now_ms) for a in attempts]
             if ends:
-                work(connection, Work(records=ends), Memory(), session)
+                work(connection, Work(records=ends, replayed=True), Memory(), session)
         orphans += len(attempts)
         if len(attempts) < _BATCH:
             break

@@ -6,7 +6,7 @@ A file of the point's name in the folder that KOMEET_CRASH names arms it; it is 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,52 +18,67 @@ def _die(point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _around(owner: Any, name: str, before: Callable[..., str], after: Callable[..., str]) -> None:
-    """Die before or after a function, at the point that these return, if it is armed."""
+def _always(*_: Any) -> bool:
+    return True
+
+
+def _around(owner: object, name: str, before: str, after: str, when: Callable[..., bool] = _always) -> None:
+    """Die before or after those calls of a function for which `when` says so, if that point is armed; "": at none."""
     inner = getattr(owner, name)
 
     def outer(*args: Any, **kwargs: Any) -> Any:
-        _die(before(*args))
+        here = when(*args)
+        if here and before:
+            _die(before)
         result = inner(*args, **kwargs)
-        _die(after(*args))
+        if here and after:
+            _die(after)
         return result
 
     setattr(owner, name, outer)
 
 
-def _worker() -> None:
+def _ends(records: Iterable[object]) -> bool:
     from komeet.ledger.port import Outcome  # noqa: PLC0415 - only where a test asks for it
+
+    return any(isinstance(record, Outcome) for record in records)
+
+
+def _work_ends(_connection: object, todo: Any, *_: object) -> bool:
+    """Whether a transaction has an outcome."""
+    return _ends(todo.records)
+
+
+def _turn_ends(_in_hand: object, turn: Any, *_: object) -> bool:
+    """Whether a transaction that is committed had one."""
+    return _ends(one.record for one in turn.kept)
+
+
+def _worker() -> None:
     from komeet.store import ledger_writer  # noqa: PLC0415
     from komeet.store.in_hand import InHand  # noqa: PLC0415
 
-    def ends(records: Any) -> bool:
-        return any(isinstance(record, Outcome) for record in records)
+    _around(InHand, "hold", "before-reserve", "after-reserve")
+    _around(InHand, "end", "before-settle", "after-settle")
+    _around(ledger_writer, "work", "before-drain", "before-commit", _work_ends)
+    _around(InHand, "finish", "after-commit", "", _turn_ends)
 
-    _around(InHand, "hold", lambda *_: "before-reserve", lambda *_: "after-reserve")
-    _around(InHand, "end", lambda *_: "before-settle", lambda *_: "after-settle")
-    _around(
-        ledger_writer,
-        "work",
-        lambda _, todo, *__: "before-drain" if ends(todo.records) else "-",
-        lambda _, todo, *__: "before-commit" if ends(todo.records) else "-",
-    )
-    _around(
-        InHand,
-        "finish",
-        lambda _, turn, *__: "after-commit" if ends(one.record for one in turn.kept) else "-",
-        lambda *_: "-",
-    )
+
+def _recovery(step: str) -> None:
+    _die(f"recovery-{step}")
 
 
 def _server() -> None:
+    from komeet.serving import supervisor  # noqa: PLC0415
     from komeet.store import database  # noqa: PLC0415
 
     inner = database.recover
 
     def recover(*args: Any, **kwargs: Any) -> Any:
-        return inner(*args, step=lambda step: _die(f"recovery-{step}"), **kwargs)
+        return inner(*args, step=_recovery, **kwargs)
 
     setattr(database, "recover", recover)  # noqa: B010 - one name for another
+    setattr(supervisor, "_STEADY", 0.0)  # noqa: B010 - the next worker comes at once, however often one has died
 
 
 if os.environ.get("KOMEET_CRASH"):
