@@ -413,6 +413,10 @@ class World:
         self.uncounted = behind <= interruption.at < len(self.points)
         return self.reply
 
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something else than a call run to its end."""
+        self._drive(work, NEVER)
+
     def _drive(self, work: Coroutine[Any, Any, None], interruption: Interruption) -> None:
         """Let `work` go from await to await; note where it is, and interrupt it where that is wanted."""
         try:

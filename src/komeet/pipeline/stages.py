@@ -31,7 +31,7 @@ from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.once import claim_once
 from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
-from komeet.wire.format import Kind, Passed, Where
+from komeet.wire.format import Edited, Kind, Passed, Where
 from komeet.wire.formats import choose_format
 from komeet.wire.readable import readable
 from komeet.wire.too_long import is_too_long
@@ -114,10 +114,30 @@ async def gather(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: A
 
 async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hold the upper bound of the attempt's cost; with a budget, set an output limit where the caller set none."""
-    key = call.known_key
+    most, extent = worst_case(call, attempt, ports)
+    try:
+        await _hold(call, attempt, ports, most)
+    except BudgetExceeded as refused:
+        if extent is None or attempt.inserted_limit is None:
+            raise
+        fitting = fitting_limit(attempt, extent, refused.room)
+        if fitting < _LEAST_OUTPUT:
+            raise
+        attempt.inserted_limit = fitting
+        lower = _bounds(attempt, extent, fitting)
+        assert lower is not None
+        await _hold(call, attempt, ports, lower)
+
+
+def worst_case(call: Call, attempt: Attempt, ports: Ports) -> tuple[Bounds, Extent | None]:
+    """Return the most that an attempt may cost, and what that is made from, where a budget makes it matter.
+
+    Raises:
+        NotAllowed: a budget limits it, and there is no upper bound.
+    """
     agree(call, attempt, ports)
     candidate = attempt.candidate
-    bounded = ports.ledger.is_bounded(_subject(key), candidate.provider.name, candidate.model)
+    bounded = ports.ledger.is_bounded(_subject(call.known_key), candidate.provider.name, candidate.model)
     if not bounded or candidate.price is None:
         # Nothing is refused for want of room: a bound from the sizes alone keeps the hold honest at no cost.
         envelope = call.known_envelope
@@ -125,8 +145,7 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
         limit = envelope.output_limit
         if limit is None:
             limit = attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
-        await _hold(call, attempt, ports, _bounds(attempt, extent, limit) or NOTHING)
-        return
+        return _bounds(attempt, extent, limit) or NOTHING, None
     extent = call.format.measure(call.known_envelope)
     if extent.hosted_tools:
         raise NotAllowed(
@@ -143,16 +162,7 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
             "The upper bound of this call's cost is not known (it refers to content that is not in its bytes, and"
             " the model's input limit is not known); an API key with a budget may not make it."
         )
-    try:
-        await _hold(call, attempt, ports, most)
-    except BudgetExceeded as refused:
-        fitting = fitting_limit(attempt, extent, refused.room)
-        if attempt.inserted_limit is None or fitting < _LEAST_OUTPUT:
-            raise
-        attempt.inserted_limit = fitting
-        most = _bounds(attempt, extent, fitting)
-        assert most is not None
-        await _hold(call, attempt, ports, most)
+    return most, extent
 
 
 def _bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:
@@ -195,12 +205,7 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         and not ports.learned.refuses_stream_options(provider.name)
     )
     way = attempt.known_way
-    edited = way.request(
-        model=attempt.candidate.model,
-        profile=attempt.candidate.profile,
-        output_limit=attempt.inserted_limit,
-        ask_usage=attempt.asked_for_usage or (provider.stream_usage == "always" and envelope.include_usage),
-    )
+    edited = written(call, attempt)
     attempt.losses = edited.losses
     attempt.connecting = True
     began = ports.clock.monotonic()
@@ -229,6 +234,22 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
             ports.learned.note_refused_stream_options(provider.name)
     else:
         await _read_refusal(call, attempt, answer)
+
+
+def written(call: Call, attempt: Attempt) -> Edited:
+    """Return the request as the provider would get it.
+
+    Raises:
+        Unrepresentable: 422, content that its format cannot carry.
+        WireError: 400, it asks for what the model cannot do.
+    """
+    provider, envelope = attempt.candidate.provider, call.known_envelope
+    return attempt.known_way.request(
+        model=attempt.candidate.model,
+        profile=attempt.candidate.profile,
+        output_limit=attempt.inserted_limit,
+        ask_usage=attempt.asked_for_usage or (provider.stream_usage == "always" and envelope.include_usage),
+    )
 
 
 def _request_id(answer: Answer) -> str:
