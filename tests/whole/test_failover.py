@@ -104,6 +104,16 @@ def test_a_stream_that_breaks_at_once_is_had_elsewhere_and_one_that_was_shown_is
         assert answer.body.count(b'"error"') == 1
 
 
+def test_a_route_is_listed_like_a_model(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
+    with Gateway(tmp_path, config(*upstreams)) as gateway:
+        listed = gateway.request("GET", "/v1/models").json["data"]
+        assert (listed[0]["id"], listed[0]["owned_by"]) == ("fast", "komeet")
+        assert gateway.request("GET", "/v1/models/fast").json["id"] == "fast"
+        narrow = gateway.create_key("narrow", "--models", "box/*")
+        assert "fast" not in [one["id"] for one in gateway.request("GET", "/v1/models", key=narrow).json["data"]]
+        assert gateway.request("GET", "/v1/models/fast", key=narrow).status == 404
+
+
 def test_who_keeps_failing_is_left_alone_until_it_is_well(tmp_path: Path, upstreams: tuple[Upstream, Upstream]) -> None:
     first, second = upstreams
     first.answer, second.answer = fails(500), lambda _: whole(HELLO)
