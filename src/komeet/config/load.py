@@ -192,6 +192,8 @@ def _check(config: Config) -> None:
         seen[provider.name] = index
         if provider.api_key is not None and provider.api_key_file is not None:
             raise ConfigError(f"{path}.api_key_file: give api_key or api_key_file, not both")
+        if provider.credentials and (provider.api_key is not None or provider.api_key_file is not None):
+            raise ConfigError(f"{path}.credentials: give one key (api_key, api_key_file) or several, not both")
         if provider.base_url is not None:
             _check_url(provider.base_url, f"{path}.base_url", allow_http=provider.allow_http)
         for name, value in provider.headers.items():

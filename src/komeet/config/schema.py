@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from komeet.config.credentials import Credential, Google
 from komeet.config.limits import Limit
 from komeet.config.pricing import Price, Sale
 from komeet.config.routes import Failover, Route
@@ -170,10 +171,26 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Secret | None,
         Meta(description="Its key: `${OPENAI_API_KEY}`. Without it: the registry's environment variable."),
     ] = None
-    api_key_file: Annotated[str | None, Meta(description="A file that holds the key instead.")] = None
+    api_key_file: Annotated[
+        str | None, Meta(description="A file that holds the key instead; read again when it changes.")
+    ] = None
+    credentials: Annotated[
+        tuple[Credential, ...],
+        Meta(description="Several keys instead, which take turns by weight. Left out: the one key above."),
+    ] = ()
     aws: Annotated[
         Aws | None,
         Meta(description="For `bedrock`: who signs its calls, and its region. Not needed where it has an `api_key`."),
+    ] = None
+    google: Annotated[
+        Google | None, Meta(description="For `vertex`: a service account, its project and its location.")
+    ] = None
+    api_version: Annotated[
+        str | None,
+        Meta(
+            description="For `azure`: the version of its dated API (`2024-10-21`), where models are deployments in the"
+            " path. Default: `OPENAI_API_VERSION`; without it, `/openai/v1`."
+        ),
     ] = None
     allow_http: Annotated[
         bool, Meta(description="Allow http to another machine: keys and prompts go in the clear.")
