@@ -174,6 +174,7 @@ docs = "https://docs.example.com"
 | `prefixed` | its model ids are `vendor/model` |
 | `models` | the models that it offers, where that is a fixed list |
 | `headers` | sent with every call |
+| `statements` | the formats of its reports of usage and costs, for `komeet reconcile` |
 | `embedded` | it is the process of the embedded model |
 | `docs` | the page that the row is made from |
 
