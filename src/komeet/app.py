@@ -18,6 +18,7 @@ from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
 from komeet.config.own import own_prices
 from komeet.config.prices import load_book
+from komeet.config.routes import breaker_of, retry_of, routes_of
 from komeet.config.sales import sales_of
 from komeet.config.schema import Config
 from komeet.config.schema import Server as ServerConfig
@@ -44,7 +45,10 @@ from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
+from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
+from komeet.routing.retry import Retries
+from komeet.routing.route import Router
 from komeet.store.bookkeeper import Bookkeeper
 from komeet.store.database import Store
 from komeet.store.engine import Databases
@@ -184,10 +188,14 @@ class Gateway:
         )
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
         limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
+        health = HealthBook(breaker_of(self._config.failover))
+        router = Router(self.directory, routes_of(self._config.routes), health)
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
             directory=self.directory,
+            router=router,
+            retries=Retries(retry_of(self._config.failover)),
             learned=Learned(),
             ledger=self._store.ledger,
             fetcher=self._client,

@@ -40,6 +40,7 @@ EXPECTED: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("GET", "/v1/models/"): SHUT | {"valid": 200},
     ("GET", "/v1beta/models"): SHUT | {"valid": 200},
     ("GET", "/v1beta/models/"): SHUT | {"valid": 200},
+    ("POST", "/api/explain"): SHUT | {"valid": 400},
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): SHUT | {"valid": 200},

@@ -21,6 +21,15 @@ def test_a_good_file(komeet: Komeet, tmp_path: Path) -> None:
     [
         ("provider: []", "provider: there is no such option; did you mean `providers`?"),
         ("server: {port: many}", "server.port: "),
+        (
+            "routes: [{name: a, groups: [{candidates: [{model: b}]}]}, {name: b, groups: [{candidates: [{model: c}]}]}]",  # noqa: E501
+            "routes[0].groups[0].candidates[0].model: b is a route; a route leads to models",
+        ),
+        (
+            "routes: [{name: a, groups: [{candidates: [{model: b}]}]}, {name: a, groups: [{candidates: [{model: c}]}]}]",  # noqa: E501
+            "routes[1].name: a is already routes[0]",
+        ),
+        ("routes: [{name: a, groups: []}]", "routes[0].groups: "),
         ("providers: [{name: box}]", "providers[0].base_url: "),
         ("providers: [{name: openai, base_url: 'http://example.com/v1'}]", "providers[0].base_url: expected https URL"),
         ("providers: [{name: openai, api_key: '${UNSET_VARIABLE}'}]", "providers[0].api_key: "),

@@ -40,7 +40,9 @@ from komeet.net.head import field_lines
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider, make
 from komeet.routing.directory import Directory
+from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
+from komeet.routing.route import Router
 from komeet.wire.formats import FORMATS
 
 _FORMATS: Final = (*PROVIDERS, "openai_embeddings", "openai_moderations")
@@ -89,10 +91,12 @@ class _World:
             price_id="maker",
             formats=(wire,),
         )
+        directory = Directory[Provider]((provider,), FakeBook({"m": PRICE}), Profiles([]), self.clock)
         self.ports = Ports(
             clock=self.clock,
             keys=FakeKeys(key(**options.choose(5, _KEYS))),
-            directory=Directory[Provider]((provider,), FakeBook({"m": PRICE}), Profiles([]), self.clock),
+            directory=directory,
+            router=Router(directory, (), HealthBook()),
             learned=Learned(),
             ledger=self.ledger,
             fetcher=self.fetcher,

@@ -23,7 +23,10 @@ from komeet.pipeline.ports import Policy, Ports
 from komeet.pipeline.run import run
 from komeet.providers.provider import Provider, StreamUsage, make
 from komeet.routing.directory import Directory, Known
+from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
+from komeet.routing.retry import Retries, RetryPolicy
+from komeet.routing.route import Route, Router
 from komeet.wire.formats import BOTH_ROLES
 from komeet.wire.openai_chat.format import FORMAT
 
@@ -52,6 +55,10 @@ class Exchange:
     pieces: Sequence[bytes] = ()
     broken: KomeetError | None = None
     """What comes instead of the orderly end."""
+    unreachable: KomeetError | None = None
+    """Why there is no connection."""
+    silent: KomeetError | None = None
+    """What comes instead of any answer, once the request is sent."""
 
 
 class FakeAnswer:
@@ -111,12 +118,16 @@ class FakeFetcher:
     async def fetch(self, outgoing: Outgoing, sent: Callable[[], None] | None = None) -> FakeAnswer:
         sending = Sending(outgoing)
         self.sendings.append(sending)
+        exchange = self.exchanges.pop(0) if len(self.exchanges) > 1 else self.exchanges[0]
         await Point("connect")
+        if exchange.unreachable is not None:
+            raise exchange.unreachable
         assert sent is not None
         sent()
         sending.sent = True
         await Point("head")
-        exchange = self.exchanges.pop(0) if len(self.exchanges) > 1 else self.exchanges[0]
+        if exchange.silent is not None:
+            raise exchange.silent
         sending.answer = FakeAnswer(exchange)
         return sending.answer
 
@@ -295,6 +306,13 @@ class World:
     stream_usage: StreamUsage = "ask"
     embedded: bool = False
     models: tuple[str, ...] | None = None
+    others: tuple[str, ...] = ()
+    """Names of further providers."""
+    routes: tuple[Route, ...] = ()
+    retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=1))
+    health: HealthBook = field(default_factory=HealthBook)
+    slept: list[float] = field(default_factory=list[float])
+    """How long calls waited before they were tried again."""
     profile: Profile = field(default_factory=Profile)
     policy: Policy = field(default_factory=Policy)
     clock: ManualClock = field(default_factory=ManualClock)
@@ -315,21 +333,29 @@ class World:
         self.ledger = FakeLedger(self.room, bounded=self.key.budget is not None)
         self.fetcher = FakeFetcher(self.exchanges)
         self.reply = FakeReply()
-        provider = make(
-            name="maker",
-            base_url="https://maker.example/v1",
-            credential=Secret(CREDENTIAL),
-            stream_usage=self.stream_usage,
-            price_id="maker",
-            embedded=self.embedded,
-            models=self.models,
+        providers = tuple(
+            make(
+                name=name,
+                base_url=f"https://{name}.example/v1",
+                credential=Secret(CREDENTIAL),
+                stream_usage=self.stream_usage,
+                price_id="maker",
+                embedded=self.embedded,
+                models=self.models,
+            )
+            for name in ("maker", *self.others)
+        )
+        directory = Directory[Provider](
+            providers, FakeBook({"m": PRICE}), Profiles([("maker", ["*"], self.profile)]), self.clock
         )
         self.ports = Ports(
             clock=self.clock,
             keys=FakeKeys(self.key),
-            directory=Directory[Provider](
-                (provider,), FakeBook({"m": PRICE}), Profiles([("maker", ["*"], self.profile)]), self.clock
-            ),
+            directory=directory,
+            router=Router(directory, self.routes, self.health),
+            retries=Retries(self.retry),
+            chance=lambda: 0.5,
+            sleep=self.sleep,
             learned=self.learned,
             ledger=self.ledger,
             fetcher=self.fetcher,
@@ -341,6 +367,12 @@ class World:
             observers=(self,),
             policy=self.policy,
         )
+
+    async def sleep(self, seconds: float) -> None:
+        """Let the clock go on."""
+        self.slept.append(seconds)
+        await Point("sleep")
+        self.clock.advance(seconds)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Take work that outlives the call."""
@@ -366,8 +398,12 @@ class World:
 
     def answer(self, interruption: Interruption = NEVER, **fields: Any) -> FakeReply:
         """Make a call from its arrival to the end of all that it left to be done; return the reply."""
+        return self.finish(self.call(**fields), interruption)
+
+    def finish(self, call: Call, interruption: Interruption = NEVER) -> FakeReply:
+        """Make a call that has arrived."""
         self.points = []
-        self._drive(run(self.call(**fields), self.ports), interruption)
+        self._drive(run(call, self.ports), interruption)
         behind = len(self.points)
         while self.tasks:
             try:
@@ -376,6 +412,10 @@ class World:
                 self.faults.append(error)
         self.uncounted = behind <= interruption.at < len(self.points)
         return self.reply
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something else than a call run to its end."""
+        self._drive(work, NEVER)
 
     def _drive(self, work: Coroutine[Any, Any, None], interruption: Interruption) -> None:
         """Let `work` go from await to await; note where it is, and interrupt it where that is wanted."""

@@ -20,6 +20,8 @@ from komeet.metering.charge import Sale, Sales
 from komeet.pipeline.ports import Policy
 from komeet.providers.provider import Provider, make
 from komeet.routing.directory import Directory
+from komeet.routing.health import HealthBook
+from komeet.routing.route import Router
 
 COST = 3 * 1_000 + 2 * 10_000
 """Of `USED`, at the price book's price."""
@@ -30,7 +32,7 @@ def with_own(world: World, *own: OwnPrice) -> World:
     known = Directory[Provider](
         (provider,), FakeBook({"m": PRICE}), Profiles([("maker", ["*"], world.profile)]), world.clock, OwnPrices(own)
     )
-    world.ports = replace(world.ports, directory=known)
+    world.ports = replace(world.ports, directory=known, router=Router(known, (), HealthBook()))
     return world
 
 

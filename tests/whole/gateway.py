@@ -264,6 +264,11 @@ class Gateway:
             return connection.execute(select(func.count()).select_from(tables.holds)).scalar_one()
 
 
+ONCE = {"attempts": 1, "breaker": {"failures": 1_000_000, "percent": 100}}
+"""Nothing is tried again, and whoever fails is asked again all the same: for tests of a single attempt."""
+
+
 def towards(url: str, **more: Any) -> dict[str, Any]:
-    """A configuration whose `openai` is at `url`."""
-    return {"providers": [{"name": "openai", "base_url": url, "api_key": "sk-upstream-canary", **more}]}
+    """A configuration whose `openai` is at `url`; a call is one attempt."""
+    provider = {"name": "openai", "base_url": url, "api_key": "sk-upstream-canary", **more}
+    return {"providers": [provider], "failover": ONCE}

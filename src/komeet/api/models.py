@@ -23,6 +23,8 @@ class Models:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         self._listing: Sequence[Listed] = ()
+        self._shown: Sequence[Listed] = ()
+        """Routes, and then the models of `_listing`."""
         self._bodies: dict[tuple[type[Shape], tuple[str, ...]], bytes] = {}
         """Lists of `_listing`, by their shape and the rights that they are for: writing one takes milliseconds."""
 
@@ -33,11 +35,13 @@ class Models:
         listing = self._ports.directory.listing()
         if listing is not self._listing or len(self._bodies) >= _KEPT_LISTS:
             self._listing, self._bodies = listing, {}
+            named = {route: _of_route(route) for route in self._ports.router.routes}
+            self._shown = [*named.values(), *(one for one in listing if one.id not in named)]
         shape = choose_shape(request.path, request.headers)
         wanted = (type(shape), key.models)
         body = self._bodies.get(wanted)
         if body is None:
-            body = self._bodies[wanted] = shape.list([listed for listed in listing if key.allows(*listed.names)])
+            body = self._bodies[wanted] = shape.list([one for one in self._shown if key.allows(*one.names)])
         self._answer(reply, body)
 
     async def retrieve(self, request: HttpRequest, reply: Reply) -> None:
@@ -45,12 +49,16 @@ class Models:
         request = with_key_in_header(request)
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
         name = unquote(request.path.removeprefix(PATH + "/").removeprefix(GEMINI_PATH + "/"))
+        listed = _of_route(name) if name in self._ports.router.routes else self._of_model(name)
+        if not key.allows(*listed.names):
+            raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
+        self._answer(reply, choose_shape(request.path, request.headers).one(listed))
+
+    def _of_model(self, name: str) -> Listed:
         candidate = self._ports.directory.resolve(name)
         if candidate.price is None:
             candidate = self._ports.directory.resolve(name, answers=False)
-        if not key.allows(*candidate.names):
-            raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
-        listed = Listed(
+        return Listed(
             id=name,
             provider=candidate.provider.name,
             model=candidate.model,
@@ -58,7 +66,6 @@ class Models:
             context_window=candidate.context_window,
             price=candidate.price,
         )
-        self._answer(reply, choose_shape(request.path, request.headers).one(listed))
 
     def _answer(self, reply: Reply, body: bytes) -> None:
         headers = [
@@ -66,3 +73,8 @@ class Models:
             (b"x-request-id", new_id("req_", self._ports.clock).encode()),
         ]
         reply.whole(200, headers, body)
+
+
+def _of_route(name: str) -> Listed:
+    """Return a route as a line of the list: whose models answer is the operator's business, and may change."""
+    return Listed(id=name, provider="komeet", model=name, names=(name,), context_window=None, price=None)

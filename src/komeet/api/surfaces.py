@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from komeet.access.rules import Access
 from komeet.api import chat, completions, embeddings, gemini, messages, models, moderations, responses
+from komeet.api.explain import Explain
 from komeet.api.operations import Operations
 from komeet.api.payments import Payments
 from komeet.api.routes import Route
@@ -27,6 +28,7 @@ def routes(
         Route(method="GET", path=models.PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),
         Route(method="GET", path=models.GEMINI_PATH, access=Access.KEY, handler=catalog.list),
         Route(method="GET", path=models.GEMINI_PATH + "/", rest=True, access=Access.KEY, handler=catalog.retrieve),
+        Explain(ports).route,
         Route(method="GET", path="/healthz", access=Access.PUBLIC, handler=operations.healthz),
         Route(method="GET", path="/readyz", access=Access.PUBLIC, handler=operations.readyz),
         Route(method="GET", path="/metrics", access=Access.OPERATOR, handler=operations.metrics),

@@ -1,4 +1,4 @@
-"""Calls Komeet over HTTP, as any other client would: for `komeet chat` and `komeet doctor`."""
+"""Calls Komeet over HTTP, as any other client would: for `komeet chat`, `explain` and `doctor`."""
 
 import json
 import ssl
@@ -77,6 +77,19 @@ def models(place: Place, key: str) -> list[str]:
     if answer.status_code != 200:
         raise Refused(_message(answer.content), answer.status_code)
     return [str(model["id"]) for model in answer.json()["data"]]
+
+
+def explain(place: Place, key: str, surface: str, call: dict[str, Any]) -> dict[str, Any]:
+    """Return what would become of a call; raises Refused."""
+    question = {"surface": surface, "request": call}
+    try:
+        url = f"{place.url}/api/explain"
+        answer = httpx2.post(url, timeout=30, json=question, headers=_headers(key), **_way(place))
+    except httpx2.HTTPError as error:
+        raise Refused(f"{place.url}: {error}") from None
+    if answer.status_code != 200:
+        raise Refused(_message(answer.content), answer.status_code)
+    return cast("dict[str, Any]", answer.json())
 
 
 def stream(place: Place, key: str, call: dict[str, Any]) -> Iterator[Piece | End]:

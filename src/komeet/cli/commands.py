@@ -19,6 +19,7 @@ COMMANDS = (
     "credit",
     "voucher",
     "models",
+    "explain",
     "usage",
     "ledger",
     "reconcile",

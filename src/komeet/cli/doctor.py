@@ -8,13 +8,16 @@ import typer
 from msgspec import Struct
 
 from komeet import __version__
+from komeet.catalog import profiles
 from komeet.catalog.book import book_version
 from komeet.cli.client import Seen, look
+from komeet.cli.known import count
 from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, print_json, wrap
 from komeet.cli.place import place_of
 from komeet.cli.setup import Setup, existing_files, models_of, read
 from komeet.config.load import ConfigError
+from komeet.config.prices import load_book
 from komeet.core.clock import SystemClock
 from komeet.core.errors import ModelNotFound
 from komeet.core.hosts import is_this_machine
@@ -74,6 +77,7 @@ def doctor(
         *_keys(setup),
         *_embedded(setup),
         *_providers(setup, known.listing()),
+        *_known(setup),
         *_ways(setup, connect=connect),
         *_answers(known),
     ]
@@ -162,12 +166,31 @@ def _providers(setup: Setup, listed: Sequence[Listed]) -> Iterator[Finding]:
             continue
         count = sum(model.provider == provider.name for model in listed)
         models = f"{count:,} models known" if count else f"asked by `{provider.name}/MODEL`"
-        key = "" if provider.credential else ", no key"
-        text = f"{provider.name}: {_address(provider.origin, provider.prefix)}{key}, {models}"
+        text = f"{provider.name}: {_address(provider.origin, provider.prefix)}{_keys_of(provider)}, {models}"
         if provider.origin.scheme == "http" and not is_this_machine(provider.origin.host):
             yield Finding("providers", "note", f"{text}; what is sent there goes in the clear")
         else:
             yield Finding("providers", "ok", text)
+
+
+def _keys_of(provider: Provider) -> str:
+    if provider.signing is not None:
+        return ", signed"
+    keys = len(provider.credentials)
+    if keys < 2:
+        return "" if keys else ", no key"
+    return f", {keys} keys ({', '.join(f'{one.name}: {one.weight}' for one in provider.credentials)})"
+
+
+def _known(setup: Setup) -> Iterator[Finding]:
+    """Say how much is known, of those that are configured and of all others."""
+    counts = count(registry.load().values(), load_book(setup.data_dir), profiles.load())
+    yield Finding(
+        "known",
+        "ok",
+        f"{counts.providers} providers in the registry; {counts.priced:,} models with a price, {counts.profiled:,} of"
+        " them with what they take",
+    )
 
 
 def _ways(setup: Setup, *, connect: bool) -> Iterator[Finding]:

@@ -4,6 +4,9 @@ import sys
 from importlib.resources import files
 from typing import Final
 
+from komeet.catalog import profiles
+from komeet.catalog.compile import compile_book
+from komeet.cli.known import Counts, count
 from komeet.providers.registry import Row, load
 
 _HEAD = """# Providers
@@ -51,6 +54,9 @@ komeet config check komeet.yaml
 make serve ARGS="--config komeet.yaml"
 ```
 
+Another Komeet is an address of your own, too: with `formats: [openai_chat, openai_responses, anthropic_messages]`, it
+is asked as its callers ask it.
+
 A row of the table may be given another `base_url` too: a proxy, a region, a private deployment. In a file, it keeps the
 row's prices. Found in the environment (`OPENAI_BASE_URL`), an address on another host has none: nobody knows what is
 charged there. Every option is in [Configuration](configuration.md#providers).
@@ -63,9 +69,64 @@ charged there. Every option is in [Configuration](configuration.md#providers).
 | `always` | it reports them without being asked |
 | `never` | it does not: they are counted here, and the call is marked `estimated` |
 
+## Several keys
+
+```yaml
+providers:
+  - name: groq
+    credentials:                                              # they take turns, here 3 to 1 to 1
+      - {name: team-a, weight: 3, env: TEAM_A_GROQ_KEY}       # a variable of the environment
+      - {name: team-b, file: /run/secrets/groq}               # read again when it changes
+      - {name: vault, command: [vault, kv, get, -field=key, secret/groq], expires_seconds: 900}
+```
+
+A `command` is run without a shell, when its key is first needed and again before that expires; meanwhile the old one
+is used. It prints the key and nothing else, or JSON: `{"key": "…", "expires": "2026-11-25T12:00:00Z"}`. Each worker
+runs it for itself. Where it fails or takes longer than `timeout_seconds`, the old key is used for as long as it is good;
+with none, nothing is sent to the provider. One key in a file is `api_key_file`.
+
+## Google Vertex AI
+
+Calls to `vertex` are made for a service account: the key file of one is signed with and exchanged for a token, which is
+had again before it expires. That needs `cryptography`: `pip install 'komeet[google]'`. In the environment, it is there
+where both `GOOGLE_APPLICATION_CREDENTIALS` and `GOOGLE_CLOUD_LOCATION` are set; or in the file:
+
+```yaml
+providers:
+  - name: vertex
+    google:
+      credentials_file: /run/secrets/vertex.json
+      project: my-project-123     # default: that of the service account
+      location: europe-west4      # default: global
+```
+
+Gemini's models are asked in Gemini's format. Those of other publishers are not offered. Credentials of people
+(`gcloud auth`), of machines and of other clouds are not read.
+
+## Azure OpenAI
+
+`azure` is asked at `/openai/v1`, with the key in `api-key`; a model is the name of a deployment. Resources that have
+only the older, dated API are asked at `/openai/deployments/{model}/chat/completions?api-version=…`, for chat and
+embeddings:
+
+```yaml
+providers:
+  - name: azure
+    base_url: https://my-resource.openai.azure.com
+    api_key: ${AZURE_OPENAI_API_KEY:-}
+    api_version: "2024-10-21"     # default: OPENAI_API_VERSION; without either, /openai/v1
+```
+
 ## Those that are known
 
-The first variable that is set counts. *Prices*: whether the price book has them.
+{counts}
+
+The first variable that is set counts. *Prices*: whether the price book has them. *Broken off*: whether a stream that
+the caller leaves is billed to its end (`billed`) or no further than it came (`free`), as OpenRouter found as a customer
+of theirs ([Stream cancellation](https://openrouter.ai/docs/api-reference/streaming)); `–`: not known. *Health*: what is
+asked, at no cost, whether the provider is there; `–`: nothing is known.
+
+GitHub Models is not among them: it was retired on 2026-07-30.
 
 """
 
@@ -95,11 +156,16 @@ docs = "https://docs.example.com"
 | `formats` | the wire formats that it speaks there, the preferred one first |
 | `family` | whose lines of `catalog/profiles.toml` say what its models take; who understands its opaque parts |
 | `under` | by format: the path between the address and the format's own (`{openai_chat = "/openai"}`) |
-| `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one; `aws`: a key, or AWS's signature |
+| `auth` | `bearer`: it needs a key; `optional`: it takes one where it has one; `aws`: a key, or AWS's signature; \
+`service_account`: one of Google's |
 | `key_header` | how it is shown the key, where that is not as the format says: `bearer`, `api-key`, `x-api-key` … |
 | `dialect` | a table: where it departs from the format that it speaks ([Dialects](dialects.md)) |
 | `key_env` | variables that may hold the key |
 | `base_url_env`, `host_env` | variables that replace the address, or only its host and port |
+| `version_env` | variables that name the version of a dated API |
+| `health` | the path at the address of which a GET says that it is there, and costs nothing |
+| `cancelled` | a stream that is broken off: `billed`, `free` or `unknown`, as above |
+| `statements` | the formats of its reports of usage and costs (`ledger/statement.py`) |
 | `price_id` | its name in the price book; left out: what it charges is not known |
 | `free` | its tokens cost nothing: it runs on the operator's own machine |
 | `free_models` | patterns of the models of which that is so, where it is not so of all |
@@ -148,10 +214,20 @@ def page() -> str:
     """Return the page as Markdown."""
     rows = [row for row in load().values() if not row.embedded]
     lines = [
-        "| name | provider | variables | address | formats | prices | usage on streams |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| name | provider | variables | address | formats | prices | usage on streams | broken off | health |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    return _HEAD + "\n".join([*lines, *map(_line, rows)]) + "\n" + _FOOT.replace("{diff}", _diff())
+    head = _HEAD.replace("{counts}", _counted(count(rows, compile_book(), profiles.load())))
+    return head + "\n".join([*lines, *map(_line, rows)]) + "\n" + _FOOT.replace("{diff}", _diff())
+
+
+def _counted(counts: Counts) -> str:
+    return (
+        f"{counts.providers} providers. The price book has prices of {counts.priced:,} models of theirs; of"
+        f" {counts.profiled:,} of these,\nKomeet knows what they take besides (limits, efforts, parameters). How a"
+        " stream is billed that is broken off\nis known of"
+        f" {counts.cancelled} providers, and a health check of {counts.health}."
+    )
 
 
 def _diff() -> str:
@@ -169,7 +245,8 @@ def _line(row: Row) -> str:
     formats = ", ".join(_FORMATS[name] for name in row.formats)
     return (
         f"| `{row.name}` | [{row.title}]({row.docs}) | {variables} | `{row.base_url}` | {formats} | {prices} |"
-        f" {row.stream_usage} |"
+        f" {row.stream_usage} | {'–' if row.cancelled == 'unknown' else row.cancelled} |"
+        f" {'–' if row.health is None else f'`{row.health}`'} |"
     )
 
 

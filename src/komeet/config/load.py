@@ -183,6 +183,7 @@ def _check(config: Config) -> None:
         raise ConfigError(
             "console.host: the console has no sign-in yet, so it is for this machine alone: 127.0.0.1, ::1 or localhost"
         )
+    _check_routes(config)
     seen: dict[str, int] = {}
     for index, provider in enumerate(config.providers or ()):
         path = f"providers[{index}]"
@@ -191,11 +192,28 @@ def _check(config: Config) -> None:
         seen[provider.name] = index
         if provider.api_key is not None and provider.api_key_file is not None:
             raise ConfigError(f"{path}.api_key_file: give api_key or api_key_file, not both")
+        if provider.credentials and (provider.api_key is not None or provider.api_key_file is not None):
+            raise ConfigError(f"{path}.credentials: give one key (api_key, api_key_file) or several, not both")
         if provider.base_url is not None:
             _check_url(provider.base_url, f"{path}.base_url", allow_http=provider.allow_http)
         for name, value in provider.headers.items():
             if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or re.search(r"[\r\n\0]", value):
                 raise ConfigError(f"{path}.headers: {name!r} is not a header")
+
+
+def _check_routes(config: Config) -> None:
+    """A route leads to models, not to routes."""
+    names = [route.name for route in config.routes]
+    for index, route in enumerate(config.routes):
+        if route.name in names[:index]:
+            raise ConfigError(f"routes[{index}].name: {route.name} is already routes[{names.index(route.name)}]")
+        for place, group in enumerate(route.groups):
+            for number, candidate in enumerate(group.candidates):
+                if candidate.model in names:
+                    raise ConfigError(
+                        f"routes[{index}].groups[{place}].candidates[{number}].model: {candidate.model} is a route;"
+                        " a route leads to models"
+                    )
 
 
 def _check_databases(config: Config) -> None:

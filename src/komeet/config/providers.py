@@ -1,11 +1,13 @@
 """From the file, or the environment where there is none, to the providers that can be asked."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from komeet.config import credentials
+from komeet.config.credentials import Google
+from komeet.config.google import Asker, asker, is_meant
 from komeet.config.load import ConfigError
 from komeet.config.own import own_prices
 from komeet.config.sales import sales_of
@@ -14,10 +16,11 @@ from komeet.config.schema import Provider as Wanted
 from komeet.config.tls import tls_files
 from komeet.core.hosts import is_this_machine
 from komeet.core.http import Deadlines
-from komeet.core.secrets import Secret
 from komeet.providers import registry
+from komeet.providers.azure.deployments import dated
+from komeet.providers.credential import Credential
 from komeet.providers.provider import Provider, make
-from komeet.providers.registry import ANY_REGION, Row
+from komeet.providers.registry import Row
 from komeet.providers.signing import AwsCredentials, checked, checked_region, credentials_in, region_in, require
 
 
@@ -43,7 +46,7 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
     if config.providers is None:
         for row in rows.values():
             try:
-                provider = registry.found_in(row, environment)
+                provider = _in_environment(row, environment)
             except ValueError as error:
                 raise ConfigError(f"{row.name}: {error}") from None
             if provider is not None:
@@ -65,12 +68,20 @@ def find(config: Config, environment: Mapping[str, str]) -> Found:
     return Found(providers=tuple(found), missing=missing)
 
 
+def _in_environment(row: Row, environment: Mapping[str, str]) -> Provider | None:
+    if row.auth != "service_account":
+        return registry.found_in(row, environment)
+    who = asker(Google(), environment) if is_meant(environment) else None
+    return None if who is None else _asked_by(who, row, None, Deadlines())
+
+
+def _asked_by(who: Asker, row: Row, base_url: str | None, deadlines: Deadlines) -> Provider:
+    made = registry.provider_of(row, base_url=base_url, deadlines=deadlines, region=who.location, project=who.project)
+    return made.holding((who.credential,))
+
+
 def _refuse_key_in_the_clear(provider: Provider) -> None:
-    if (
-        provider.credential is not None
-        and provider.origin.scheme == "http"
-        and not is_this_machine(provider.origin.host)
-    ):
+    if provider.credentials and provider.origin.scheme == "http" and not is_this_machine(provider.origin.host):
         raise ConfigError(
             f"{provider.name}: its key would go to {provider.origin.host} over http, in the clear; use https, or a"
             " configuration file with allow_http: true"
@@ -79,43 +90,22 @@ def _refuse_key_in_the_clear(provider: Provider) -> None:
 
 def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> Provider:
     """Make one provider of the file; raises ConfigError with the rest of its path."""
-    credential = _credential(wanted, row, environment)
     deadlines = Deadlines(
         connect=wanted.deadlines.connect,
         first_byte=wanted.deadlines.first_byte,
         idle=wanted.deadlines.idle,
         total=wanted.deadlines.total,
     )
-    if row is None:
-        if wanted.base_url is None:
-            raise ConfigError(f".base_url: {wanted.name} is not in the registry, so its address is needed")
-        made = make(
-            name=wanted.name,
-            base_url=wanted.base_url,
-            formats=wanted.formats or ("openai_chat", "openai_embeddings", "openai_moderations"),
-            credential=credential,
-            deadlines=deadlines,
-        )
-    else:
-        if row.auth == "bearer" and credential is None:
-            raise ConfigError(f".api_key: {wanted.name} needs a key; give one, or set {' or '.join(row.key_env)}")
-        base_url = wanted.base_url or registry.base_url_in(row, environment)
-        if base_url is None and not row.placed:
-            raise ConfigError(
-                f".base_url: every customer of {wanted.name} has an address of their own; give it here, or in"
-                f" {' or '.join((*row.base_url_env, *row.host_env))}"
-            )
-        region, signer = ANY_REGION, None
-        if row.auth == "aws":
-            region, signer = _aws(wanted, environment, credential)
-        made = registry.provider_of(
-            row, base_url=base_url, credential=credential, deadlines=deadlines, region=region, signer=signer
-        )
+    made = _of_your_own(wanted, environment, deadlines) if row is None else _known(wanted, row, environment, deadlines)
+    if wanted.aws is not None and (row is None or row.auth != "aws"):
+        raise ConfigError(f".aws: {wanted.name} is not a service of AWS")
+    if wanted.google is not None and (row is None or row.auth != "service_account"):
+        raise ConfigError(f".google: {wanted.name} takes no service account of Google")
     headers = make(name=made.name, base_url="https://localhost", headers=wanted.headers).headers
     tls = tls_files(wanted.tls, ".tls")
     if tls is not None and made.origin.scheme == "http":
         raise ConfigError(".tls: its address is http, where there is no TLS")
-    return replace(
+    made = replace(
         made,
         origin=replace(made.origin, tls=tls),
         headers=(*made.headers, *headers),
@@ -125,11 +115,69 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
         losses=wanted.losses,
         price_id=wanted.prices_of or made.price_id,
     )
+    return _of_version(wanted, row, made, environment)
 
 
-def _aws(
-    wanted: Wanted, environment: Mapping[str, str], credential: Secret | None
-) -> tuple[str, AwsCredentials | None]:
+def _of_your_own(wanted: Wanted, environment: Mapping[str, str], deadlines: Deadlines) -> Provider:
+    if wanted.base_url is None:
+        raise ConfigError(f".base_url: {wanted.name} is not in the registry, so its address is needed")
+    made = make(
+        name=wanted.name,
+        base_url=wanted.base_url,
+        formats=wanted.formats or ("openai_chat", "openai_embeddings", "openai_moderations"),
+        deadlines=deadlines,
+    )
+    return made.holding(_credentials(wanted, None, environment))
+
+
+def _known(wanted: Wanted, row: Row, environment: Mapping[str, str], deadlines: Deadlines) -> Provider:
+    if row.auth == "service_account":
+        return _of_google(wanted, row, environment, deadlines)
+    found = _credentials(wanted, row, environment)
+    if row.auth == "bearer" and not found:
+        raise ConfigError(f".api_key: {wanted.name} needs a key; give one, or set {' or '.join(row.key_env)}")
+    base_url = wanted.base_url or registry.base_url_in(row, environment)
+    if base_url is None and not row.placed:
+        raise ConfigError(
+            f".base_url: every customer of {wanted.name} has an address of their own; give it here, or in"
+            f" {' or '.join((*row.base_url_env, *row.host_env))}"
+        )
+    region, signer = None, None
+    if row.auth == "aws":
+        region, signer = _aws(wanted, environment, has_key=bool(found))
+    made = registry.provider_of(row, base_url=base_url, deadlines=deadlines, region=region, signer=signer)
+    return made.holding(found)
+
+
+def _of_google(wanted: Wanted, row: Row, environment: Mapping[str, str], deadlines: Deadlines) -> Provider:
+    if wanted.api_key is not None or wanted.api_key_file is not None or wanted.credentials:
+        raise ConfigError(f".google: {wanted.name} takes a service account, and no key")
+    try:
+        who = asker(wanted.google or Google(), environment)
+    except ValueError as error:
+        raise ConfigError(f".google: {error}") from None
+    if who is None:
+        raise ConfigError(
+            f".google.credentials_file: {wanted.name} is asked by a service account; give its key file, or set"
+            f" {' or '.join(row.key_env)}"
+        )
+    return _asked_by(who, row, wanted.base_url, deadlines)
+
+
+def _of_version(wanted: Wanted, row: Row | None, made: Provider, environment: Mapping[str, str]) -> Provider:
+    dates = row is not None and bool(row.version_env)
+    if wanted.api_version is not None and not dates:
+        raise ConfigError(f".api_version: {wanted.name} has no dated API")
+    version = wanted.api_version or (registry.version_in(row, environment) if row is not None else None)
+    if version is None:
+        return made
+    try:
+        return dated(made, version)
+    except ValueError as error:
+        raise ConfigError(f".api_version: {error}") from None
+
+
+def _aws(wanted: Wanted, environment: Mapping[str, str], *, has_key: bool) -> tuple[str, AwsCredentials | None]:
     """Return the region, and who signs where there is no key; raises ConfigError with the rest of the path."""
     aws = wanted.aws or Aws()
     try:
@@ -138,7 +186,7 @@ def _aws(
         raise ConfigError(f".aws.region: {error}") from None
     if region is None:
         raise ConfigError(f".aws.region: {wanted.name} is asked in a region; give one, or set AWS_REGION")
-    if credential is not None:
+    if has_key:
         return region, None
     try:
         signer = _signer(aws, environment)
@@ -161,13 +209,30 @@ def _signer(aws: Aws, environment: Mapping[str, str]) -> AwsCredentials:
     return checked(aws.access_key_id, aws.secret_access_key, aws.session_token or None)
 
 
-def _credential(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> Secret | None:
+def _credentials(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> tuple[Credential, ...]:
+    """Return the keys of a provider, the environment's where the file has none."""
+    if wanted.credentials:
+        return _several(wanted, environment)
     if wanted.api_key is not None:
-        return wanted.api_key or None
+        return (Credential(secret=wanted.api_key),) if wanted.api_key else ()
     if wanted.api_key_file is not None:
         try:
-            return Secret(Path(wanted.api_key_file).expanduser().read_text("utf-8").strip())
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not text"
-            raise ConfigError(f".api_key_file: {wanted.api_key_file}: {reason}") from None
-    return registry.key_in(row, environment) if row is not None else None
+            return (credentials.from_file(wanted.api_key_file),)
+        except ValueError as error:
+            raise ConfigError(f".api_key_file: {error}") from None
+    secret = registry.key_in(row, environment) if row is not None else None
+    return () if secret is None else (Credential(secret=secret),)
+
+
+def _several(wanted: Wanted, environment: Mapping[str, str]) -> tuple[Credential, ...]:
+    found: list[Credential] = []
+    for index, one in enumerate(wanted.credentials):
+        path = f".credentials[{index}]"
+        try:
+            made = credentials.read(one, index + 1, environment)
+        except ValueError as error:
+            raise ConfigError(f"{path}: {error}") from None
+        if any(made.name == other.name for other in found):
+            raise ConfigError(f"{path}.name: there are two of the name {made.name}")
+        found.append(made)
+    return tuple(found)

@@ -4,8 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from komeet.config.credentials import Credential, Google
 from komeet.config.limits import Limit
 from komeet.config.pricing import Price, Sale
+from komeet.config.routes import Failover, Route
 from komeet.core.secrets import Secret
 from komeet.providers.registry import FormatName
 
@@ -169,10 +171,26 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Secret | None,
         Meta(description="Its key: `${OPENAI_API_KEY}`. Without it: the registry's environment variable."),
     ] = None
-    api_key_file: Annotated[str | None, Meta(description="A file that holds the key instead.")] = None
+    api_key_file: Annotated[
+        str | None, Meta(description="A file that holds the key instead; read again when it changes.")
+    ] = None
+    credentials: Annotated[
+        tuple[Credential, ...],
+        Meta(description="Several keys instead, which take turns by weight. Left out: the one key above."),
+    ] = ()
     aws: Annotated[
         Aws | None,
         Meta(description="For `bedrock`: who signs its calls, and its region. Not needed where it has an `api_key`."),
+    ] = None
+    google: Annotated[
+        Google | None, Meta(description="For `vertex`: a service account, its project and its location.")
+    ] = None
+    api_version: Annotated[
+        str | None,
+        Meta(
+            description="For `azure`: the version of its dated API (`2024-10-21`), where models are deployments in the"
+            " path. Default: `OPENAI_API_VERSION`; without it, `/openai/v1`."
+        ),
     ] = None
     allow_http: Annotated[
         bool, Meta(description="Allow http to another machine: keys and prompts go in the clear.")
@@ -397,6 +415,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Provider, ...] | None,
         Meta(description="Providers; left out: those whose environment variables are set."),
     ] = None
+    routes: Annotated[
+        tuple[Route, ...], Meta(description="Names that stand for several models (docs/routing.md).")
+    ] = ()
+    failover: Annotated[
+        Failover, Meta(description="What is tried when a provider fails, before anything has reached the caller.")
+    ] = Failover()
     connections: Annotated[
         Connections, Meta(description="Connections to providers: how many, for how long, and by which way.")
     ] = Connections()

@@ -4,6 +4,7 @@
     ├── ClientError                 the call is at fault; nothing was sent, nothing is charged
     │   ├── WireError        400    the bytes are not a call: `path` says where
     │   │   └── Unrepresentable 422 a content part that the target format cannot carry
+    │   ├── ContextTooLong   400    the provider says that the model cannot read so much
     │   ├── AuthError        401    no key, or none that we know
     │   │   └── BadSignature 401    … of a webhook
     │   ├── BudgetExceeded   402    a hard budget has no room for the call's upper bound
@@ -108,6 +109,12 @@ class Unrepresentable(WireError):
 
     status = 422
     code = "unrepresentable"
+
+
+class ContextTooLong(ClientError):
+    """The provider says that the prompt is longer than what the model reads; another model may read more."""
+
+    code = "context_length_exceeded"
 
 
 class AuthError(ClientError):

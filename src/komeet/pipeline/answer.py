@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 from komeet.canonical.loss import Loss
 from komeet.core.errors import CutMidStream, Garbled, KomeetError, UpstreamError
@@ -10,6 +11,7 @@ from komeet.core.money import dollars
 from komeet.pipeline.bill import estimate_usage, price_usage
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
+from komeet.wire.format import Tap
 from komeet.wire.framing import EVENT_STREAM
 from komeet.wire.way import HubTap
 
@@ -104,31 +106,20 @@ def _cost(attempt: Attempt) -> bytes:
 async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
     """Forward a stream event by event. An error that the provider sends in it is forwarded, and noted.
 
+    Where the call has further candidates, the caller's answer begins with the first event that there is: what breaks
+    before can be tried elsewhere.
+
     Raises:
         UpstreamError: the stream broke or ended early; what had come before has been forwarded.
     """
     tap = attempt.tap = attempt.known_way.tap()
-    reply = call.reply
-    reply.on_flow(answer.pause, answer.resume)
-    call.status = 200
-    reply.begin(200, [_stream_type(call), _NO_CACHE, *reply_headers(call, attempt)], filler=_filler(call))
-    received: list[bytes] | None = [] if call.known_key.store_bodies else None
-    attempt.received = received
-
-    def feed(data: bytes) -> None:
-        out = tap.feed(data)
-        if attempt.first_token_us is None and tap.first_content:
-            attempt.first_token_us = elapsed_us(call, ports)
-        if out:
-            if not reply.sent:
-                out = out.removeprefix(_BOM)  # it has a meaning at the start only, and a filler may stand there
-            reply.write(out)
-            if received is not None and reply.sent < KEPT_BODY + len(out):
-                received.append(out)
-
+    call.reply.on_flow(answer.pause, answer.resume)
+    stream = _Stream(call, attempt, tap, ports)
+    if not call.known_plan.has_more():
+        stream.begin()
     broken: UpstreamError | None = None
     try:
-        await answer.relay(feed)
+        await answer.relay(stream.feed)
         if isinstance(tap, HubTap) and tap.done and tap.usage is None:
             await _count(call, attempt, tap, ports)
     except UpstreamError as error:
@@ -141,17 +132,72 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         attempt.service_tier = tap.service_tier
         price_usage(attempt)
         attempt.output_text = tap.output_text()
-        attempt.failed = call.error = tap.error
-    if broken is not None and not tap.done and tap.error is None:
-        if isinstance(tap, HubTap):
-            reply.write(rest)  # whoever writes the last words counts on it
-        raise broken
-    reply.write(rest)
-    if tap.error is not None:
-        return
-    if not complete:
-        raise CutMidStream(f"{attempt.candidate.provider.name} ended its stream before the answer was complete.")
-    attempt.completed = True
+        attempt.failed = tap.error
+    stream.end(rest, broken, complete=complete)
+
+
+class _Stream:
+    """What a caller gets of a stream."""
+
+    __slots__ = ("_attempt", "_call", "_ports", "_received", "_reply", "_tap")
+
+    def __init__(self, call: Call, attempt: Attempt, tap: Tap, ports: Ports) -> None:
+        self._call: Final = call
+        self._reply: Final = call.reply
+        self._attempt: Final = attempt
+        self._tap: Final = tap
+        self._ports: Final = ports
+        self._received: Final[list[bytes] | None] = [] if call.known_key.store_bodies else None
+        attempt.received = self._received
+
+    def begin(self) -> None:
+        call = self._call
+        call.status = 200
+        headers = [_stream_type(call), _NO_CACHE, *reply_headers(call, self._attempt)]
+        self._reply.begin(200, headers, filler=_filler(call))
+
+    def feed(self, data: bytes) -> None:
+        reply, attempt = self._reply, self._attempt
+        out = self._tap.feed(data)
+        if attempt.first_token_us is None and self._tap.first_content:
+            attempt.first_token_us = elapsed_us(self._call, self._ports)
+        if not out:
+            return
+        if not reply.started:
+            if self._tap.error is not None:
+                return
+            self.begin()
+        if not reply.sent:
+            out = out.removeprefix(_BOM)  # it has a meaning at the start only, and a filler may stand there
+        reply.write(out)
+        if self._received is not None and reply.sent < KEPT_BODY + len(out):
+            self._received.append(out)
+
+    def end(self, rest: bytes, broken: UpstreamError | None, *, complete: bool) -> None:
+        """Take the end of the provider's stream.
+
+        Raises:
+            UpstreamError: it is not the end of an answer, and its caller has not been told so.
+        """
+        tap, reply = self._tap, self._reply
+        ended_early = CutMidStream(
+            f"{self._attempt.candidate.provider.name} ended its stream before the answer was complete."
+        )
+        if not reply.started:
+            if not complete:
+                raise tap.error or broken or ended_early
+            self.begin()
+        self._call.error = tap.error
+        if broken is not None and not tap.done and tap.error is None:
+            if isinstance(tap, HubTap):
+                reply.write(rest)  # whoever writes the last words counts on it
+            raise broken
+        reply.write(rest)
+        if tap.error is not None:
+            return
+        if not complete:
+            raise ended_early
+        self._attempt.completed = True
 
 
 async def _count(call: Call, attempt: Attempt, tap: HubTap, ports: Ports) -> None:

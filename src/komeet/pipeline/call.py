@@ -6,15 +6,14 @@ from komeet.access.keys import Key
 from komeet.canonical.loss import Loss
 from komeet.canonical.usage import Usage
 from komeet.core.clock import Clock
-from komeet.core.errors import KomeetError
+from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Answer, HttpRequest, Reply
 from komeet.core.ids import new_id, numbered
 from komeet.core.money import Nano
 from komeet.ledger.free import Free
 from komeet.limits.limit import Grant
 from komeet.metering.charge import Terms
-from komeet.providers.provider import Provider
-from komeet.routing.directory import Candidate
+from komeet.pipeline.plan import AnyCandidate, Plan
 from komeet.wire.format import Envelope, Passed, Tap
 from komeet.wire.ways import AnyCaller, WayLike
 
@@ -38,9 +37,9 @@ class Call:
         "admitted_key",
         "arrived_at",
         "attempts",
-        "candidates",
         "envelope",
         "error",
+        "fault",
         "format",
         "grants",
         "id",
@@ -48,6 +47,7 @@ class Call:
         "latency_us",
         "limit_headers",
         "once",
+        "plan",
         "replay_of",
         "reply",
         "request",
@@ -72,13 +72,16 @@ class Call:
         """How the limits of its key stand."""
         self.key: Key | None = None
         self.envelope: Envelope | None = None
-        self.candidates: tuple[Candidate[Provider], ...] = ()
+        self.plan: Plan | None = None
+        """Who is asked, in order."""
         self.attempts: list[Attempt] = []
         self.settled = True
         """False while the tokens of its last attempt are still being counted."""
         self.status = 0
         """What the caller got; 0: nothing yet."""
         self.error: KomeetError | None = None
+        self.fault: UpstreamError | None = None
+        """Why the first provider did not answer, where another is asked now."""
         self.latency_us = 0
         """From its first byte to its end; counting tokens afterwards is no part of it."""
         self.once: Ending | None = None
@@ -100,6 +103,12 @@ class Call:
         assert self.envelope is not None
         return self.envelope
 
+    @property
+    def known_plan(self) -> Plan:
+        """Who is asked; only after `choose`."""
+        assert self.plan is not None
+        return self.plan
+
 
 class Attempt:
     """One try at one provider."""
@@ -107,10 +116,12 @@ class Attempt:
     __slots__ = (
         "accepted",
         "answer",
+        "answered_in",
         "asked_for_usage",
         "candidate",
         "charge",
         "completed",
+        "connecting",
         "cost",
         "estimated",
         "failed",
@@ -135,7 +146,7 @@ class Attempt:
         "way",
     )
 
-    def __init__(self, candidate: Candidate[Provider], call: Call) -> None:
+    def __init__(self, candidate: AnyCandidate, call: Call) -> None:
         self.id = numbered("att_", call.id, len(call.attempts))
         self.candidate = candidate
         self.way: WayLike | None = None
@@ -145,6 +156,10 @@ class Attempt:
         self.inserted_limit: int | None = None
         """The output limit that we set, where the caller set none."""
         self.asked_for_usage = False
+        self.connecting = False
+        """Whether a connection was asked for: what fails from here on is the provider's."""
+        self.answered_in = 0.0
+        """Seconds from then to the head of the answer."""
         self.sent = False
         """Whether a byte of the request may have left: from then on it may cost."""
         self.answer: Answer | None = None

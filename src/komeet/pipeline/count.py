@@ -51,7 +51,7 @@ async def count_tokens(call: Call, counting: Counting, ports: Ports) -> None:
 
 
 async def _count(call: Call, counting: Counting, ports: Ports) -> None:
-    candidate = call.candidates[0]
+    candidate = call.known_plan.first
     provider, envelope = candidate.provider, call.known_envelope
     ids = [(name, call.id.encode()) for name in call.format.id_headers]
     headers = [JSON, *ids, *call.limit_headers, (b"x-komeet-provider", provider.name.encode())]

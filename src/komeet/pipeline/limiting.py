@@ -112,7 +112,7 @@ class Limiter:
         key = call.known_key
         if self._table is None or (not self._rules and key.limits == NO_LIMITS):
             return
-        bound = self._bound(key, call.candidates[0])
+        bound = self._bound(key, call.known_plan.first)
         if not bound.limits:
             return
         tokens = _estimate(call, bound.least_tokens) if bound.least_tokens else 0
@@ -222,7 +222,7 @@ def _estimate(call: Call, least: int) -> int:
         return sent
     if extent.output_limit is not None:
         return sent + extent.output_limit * max(1, extent.candidates)
-    limit = call.candidates[0].profile.output_limit
+    limit = call.known_plan.first.profile.output_limit
     guess = (_OUTPUT if limit is None else min(_OUTPUT, limit)) * max(1, extent.candidates)
     return max(sent, min(sent + guess, least))  # a guess of ours is no reason to refuse it for ever
 

@@ -1,6 +1,8 @@
 """The duties that the pipeline asks of rooms that do I/O; the composition root says who fulfils them."""
 
-from collections.abc import Coroutine
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct, field
@@ -19,6 +21,8 @@ from komeet.pipeline.once import Memory
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
+from komeet.routing.retry import Retries
+from komeet.routing.route import Router
 from komeet.wire.ways import Targets
 
 
@@ -87,6 +91,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     clock: Clock
     keys: KeyStore
     directory: Directory[Provider]
+    router: Router[Provider]
     learned: Learned
     ledger: Ledger
     fetcher: Fetcher
@@ -101,6 +106,9 @@ class Ports(Struct, frozen=True, kw_only=True):
     admission: Admission = field(default_factory=Admission)
     once: Memory | None = None
     """Remembers calls that have an `Idempotency-Key`; None: such a key means nothing."""
+    retries: Retries = field(default_factory=Retries)
+    chance: Callable[[], float] = secrets.SystemRandom().random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     limits: Limiter = field(default_factory=Limiter)
     sales: Sales = field(default_factory=Sales)
     """What customers are charged."""

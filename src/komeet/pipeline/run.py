@@ -2,15 +2,13 @@
 
 import logging
 
-from komeet.core.errors import InternalError, KomeetError, UpstreamError, UpstreamRefused
+from komeet.core.errors import InternalError, KomeetError, UpstreamError
 from komeet.pipeline.answer import elapsed_us, reply_headers
 from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.failover import answer
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
-from komeet.pipeline.settle import settle
-from komeet.pipeline.stages import ATTEMPT, REQUEST
-from komeet.providers.provider import Provider
-from komeet.routing.directory import Candidate
+from komeet.pipeline.stages import REQUEST
 from komeet.wire.way import HubTap
 
 LOG = logging.getLogger("komeet.pipeline")
@@ -27,9 +25,8 @@ async def run(call: Call, ports: Ports) -> None:
             await stage(call, ports)
             if call.reply.finished:
                 break  # it was answered before
-        for candidate in call.candidates:
-            while await _again(call, candidate, ports):
-                pass
+        if not call.reply.finished:
+            await answer(call, ports)
     except KomeetError as error:
         ports.limits.look(call)
         refuse(call, error)
@@ -44,34 +41,6 @@ async def run(call: Call, ports: Ports) -> None:
             record(call, ports)
         if call.once is not None:
             await call.once.end(call)
-
-
-async def _again(call: Call, candidate: Candidate[Provider], ports: Ports) -> bool:
-    """Make one attempt; return whether the same candidate is to be tried again, in another way."""
-    attempt = Attempt(candidate, call)
-    call.attempts.append(attempt)
-    error: BaseException | None = None
-    try:
-        for stage in ATTEMPT:
-            await stage(call, attempt, ports)
-    except UpstreamRefused as refused:
-        error = refused
-        if not (attempt.asked_for_usage and call.usage_refused_by == candidate.provider.name):
-            raise
-    except BaseException as failed:
-        error = failed
-        raise
-    finally:
-        try:
-            call.settled = settle(call, attempt, error, ports)
-        finally:
-            if attempt.answer is not None:
-                attempt.answer.close()
-    if error is not None:
-        return True
-    if call.reply.started and not call.reply.finished:
-        call.reply.end()
-    return False
 
 
 def refuse(call: Call, error: KomeetError) -> None:

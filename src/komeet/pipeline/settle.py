@@ -50,8 +50,9 @@ async def _estimate(call: Call, attempt: Attempt, reason: str, ports: Ports) -> 
         state = State.SETTLED
     finally:
         _end(call, attempt, state, reason if state is State.SETTLED else _NOT_COUNTED, ports)
-        ports.limits.end(call, counted=True)
-        record(call, ports)
+        if attempt is call.attempts[-1]:  # else another one answers the call, whose end is recorded
+            ports.limits.end(call, counted=True)
+            record(call, ports)
 
 
 def _end(call: Call, attempt: Attempt, state: State, reason: str, ports: Ports) -> None:

@@ -14,6 +14,7 @@ from komeet.canonical.extent import Extent
 from komeet.canonical.part import Inline
 from komeet.core.errors import (
     BudgetExceeded,
+    ContextTooLong,
     ModelNotFound,
     NotAllowed,
     UpstreamError,
@@ -25,13 +26,15 @@ from komeet.ledger.port import Hold, Subject
 from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers, streams
 from komeet.pipeline.bill import NOTHING, Bounds, agree, bounds, fitting_limit
 from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.choosing import plan_of
 from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.once import claim_once
 from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
-from komeet.wire.format import Kind, Passed, Where
+from komeet.wire.format import Edited, Kind, Passed, Where
 from komeet.wire.formats import choose_format
 from komeet.wire.readable import readable
+from komeet.wire.too_long import is_too_long
 from komeet.wire.ways import way_between
 
 _LEAST_OUTPUT = 16
@@ -63,29 +66,8 @@ async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are 
 
 
 async def choose(call: Call, ports: Ports) -> None:
-    """Decide who can answer, and whether this key may ask them."""
-    asked = call.known_envelope.model
-    candidate = ports.directory.resolve(asked, answers=call.format.kind == "generation")
-    key = call.known_key
-    if not key.allows(*candidate.names):
-        raise NotAllowed(
-            f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
-            param="model",
-        )
-    bounded = ports.ledger.is_bounded(_subject(key), candidate.provider.name, candidate.model)
-    if call.known_envelope.alternatives and (key.models or bounded):
-        raise NotAllowed(
-            f"This API key ({key.name}) has a budget or a list of models, and the request names further models"
-            " among which the provider may choose.",
-            param="models",
-        )
-    policy = ports.policy.unpriced_with_budget if bounded else ports.policy.unpriced
-    if candidate.price is None and policy == "refuse":
-        reason = "a budget limits this call" if bounded else "this gateway refuses such models"
-        raise NotAllowed(
-            f"The price of `{asked}` at {candidate.provider.name} is not known, and {reason}.", param="model"
-        )
-    call.candidates = (candidate,)
+    """Decide who can answer, in which order, and which of them this key may ask."""
+    call.plan = plan_of(call, ports)
 
 
 async def once(call: Call, ports: Ports) -> None:
@@ -132,10 +114,30 @@ async def gather(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: A
 
 async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hold the upper bound of the attempt's cost; with a budget, set an output limit where the caller set none."""
-    key = call.known_key
+    most, extent = worst_case(call, attempt, ports)
+    try:
+        await _hold(call, attempt, ports, most)
+    except BudgetExceeded as refused:
+        if extent is None or attempt.inserted_limit is None:
+            raise
+        fitting = fitting_limit(attempt, extent, refused.room)
+        if fitting < _LEAST_OUTPUT:
+            raise
+        attempt.inserted_limit = fitting
+        lower = _bounds(attempt, extent, fitting)
+        assert lower is not None
+        await _hold(call, attempt, ports, lower)
+
+
+def worst_case(call: Call, attempt: Attempt, ports: Ports) -> tuple[Bounds, Extent | None]:
+    """Return the most that an attempt may cost, and what that is made from, where a budget makes it matter.
+
+    Raises:
+        NotAllowed: a budget limits it, and there is no upper bound.
+    """
     agree(call, attempt, ports)
     candidate = attempt.candidate
-    bounded = ports.ledger.is_bounded(_subject(key), candidate.provider.name, candidate.model)
+    bounded = ports.ledger.is_bounded(_subject(call.known_key), candidate.provider.name, candidate.model)
     if not bounded or candidate.price is None:
         # Nothing is refused for want of room: a bound from the sizes alone keeps the hold honest at no cost.
         envelope = call.known_envelope
@@ -143,8 +145,7 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
         limit = envelope.output_limit
         if limit is None:
             limit = attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
-        await _hold(call, attempt, ports, _bounds(attempt, extent, limit) or NOTHING)
-        return
+        return _bounds(attempt, extent, limit) or NOTHING, None
     extent = call.format.measure(call.known_envelope)
     if extent.hosted_tools:
         raise NotAllowed(
@@ -161,16 +162,7 @@ async def reserve(call: Call, attempt: Attempt, ports: Ports) -> None:
             "The upper bound of this call's cost is not known (it refers to content that is not in its bytes, and"
             " the model's input limit is not known); an API key with a budget may not make it."
         )
-    try:
-        await _hold(call, attempt, ports, most)
-    except BudgetExceeded as refused:
-        fitting = fitting_limit(attempt, extent, refused.room)
-        if attempt.inserted_limit is None or fitting < _LEAST_OUTPUT:
-            raise
-        attempt.inserted_limit = fitting
-        most = _bounds(attempt, extent, fitting)
-        assert most is not None
-        await _hold(call, attempt, ports, most)
+    return most, extent
 
 
 def _bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:
@@ -214,13 +206,10 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         and not ports.learned.refuses_stream_options(provider.name)
     )
     way = attempt.known_way
-    edited = way.request(
-        model=attempt.candidate.model,
-        profile=attempt.candidate.profile,
-        output_limit=attempt.inserted_limit,
-        ask_usage=attempt.asked_for_usage or (provider.stream_usage == "always" and envelope.include_usage),
-    )
+    edited = written(call, attempt)
     attempt.losses = edited.losses
+    attempt.connecting = True
+    began = ports.clock.monotonic()
     if provider.embedded:
         assert ports.embedded is not None
         provider = provider.at(*await ports.embedded.origin(attempt.candidate.model))
@@ -237,6 +226,7 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
         ),
         attempt.mark_sent,
     )
+    attempt.answered_in = ports.clock.monotonic() - began
     attempt.upstream_request_id = _request_id(answer)
     if 200 <= answer.status < 300:
         attempt.accepted = True
@@ -245,6 +235,22 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
             ports.learned.note_refused_stream_options(provider.name)
     else:
         await _read_refusal(call, attempt, answer)
+
+
+def written(call: Call, attempt: Attempt) -> Edited:
+    """Return the request as the provider would get it.
+
+    Raises:
+        Unrepresentable: 422, content that its format cannot carry.
+        WireError: 400, it asks for what the model cannot do.
+    """
+    provider, envelope = attempt.candidate.provider, call.known_envelope
+    return attempt.known_way.request(
+        model=attempt.candidate.model,
+        profile=attempt.candidate.profile,
+        output_limit=attempt.inserted_limit,
+        ask_usage=attempt.asked_for_usage or (provider.stream_usage == "always" and envelope.include_usage),
+    )
 
 
 def _request_id(answer: Answer) -> str:
@@ -272,6 +278,28 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     attempt.passed = refusal
 
 
+async def reconsider(call: Call, attempt: Attempt, ports: Ports) -> None:  # noqa: ARG001 - stages are alike
+    """Give a refusal up, instead of telling it, where somebody else may do better.
+
+    Raises:
+        ContextTooLong: there are models that read more.
+        ModelNotFound: this provider does not have the model (any more).
+        UpstreamRefused: the call is here since another provider failed, and that is what its caller should know.
+    """
+    passed, provider = attempt.passed, attempt.candidate.provider
+    if passed is None:
+        return
+    plan = call.known_plan
+    if is_too_long(passed):
+        plan.need_window(attempt.candidate.context_window)
+        if plan.has_more():
+            raise ContextTooLong(passed.message, param=passed.param)
+    if passed.status == 404 and plan.has_more():
+        raise ModelNotFound(passed.message or f"{provider.name} does not know this model.", param="model")
+    if call.fault is not None:
+        raise UpstreamRefused(f"{provider.name} refused the call: {passed.message}", upstream_status=passed.status)
+
+
 async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Hand the answer to the caller as it comes, and meter it from the same bytes."""
     if attempt.passed is not None:
@@ -292,4 +320,4 @@ AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
 
 REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, once, choose, limit)
 COUNT: tuple[RequestStage, ...] = (identify, admit, parse, choose, limit)
-ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, relay)
+ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, reconsider, relay)

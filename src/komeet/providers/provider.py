@@ -3,25 +3,31 @@
 import re
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
+from urllib.parse import quote
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from komeet import __version__
 from komeet.catalog.dialect import Dialect
+from komeet.core.errors import InternalError
 from komeet.core.http import Deadlines, Headers, Origin, Outgoing
 from komeet.core.secrets import Secret
 from komeet.providers.address import parse_base_url
+from komeet.providers.credential import Credential, checked
 from komeet.providers.signing import Signing
 from komeet.wire.format import KeyHeader
 
 StreamUsage: TypeAlias = Literal["ask", "always", "never"]
 
+Cancelled: TypeAlias = Literal["billed", "free", "unknown"]
+"""What becomes of a stream that is broken off: it is billed to the end that nobody saw, or what would have followed is
+not, or nobody says."""
+
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]*")
 _LEAST_SECRET: Final = 8
 """Letters of a configured header that may be a key; what is shorter stands in other words, too."""
-_CREDENTIAL = re.compile(r"[\x21-\x7e]+")
 
 _OURS: Final = frozenset(
     {
@@ -51,6 +57,8 @@ _COMMON: Final = (
     (b"user-agent", f"komeet/{__version__}".encode()),
 )
 JSON_TYPE: Final = b"application/json"
+_MODEL_MARK: Final = "{model}"
+"""What stands for the model in a path."""
 
 
 class Provider(Struct, frozen=True, kw_only=True):
@@ -65,6 +73,9 @@ class Provider(Struct, frozen=True, kw_only=True):
     """The wire formats that it speaks at this address; where the caller's is not among them, the first is used."""
     family: str
     credential: Secret | None = None
+    """Its key, where it has one that is known from the start: that of the first of `credentials`."""
+    credentials: tuple[Credential, ...] = ()
+    """Its keys: calls take turns among them, by weight (`credential.next_turn`). None of them: calls carry no key."""
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """Further headers of every call."""
     deadlines: Deadlines = Deadlines()
@@ -93,19 +104,38 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Where it departs from the format that it speaks."""
     signing: Signing | None = None
     """How its calls are signed, where it is shown no key."""
+    query: str = ""
+    """What follows every path, encoded: `api-version=2024-10-21`."""
+    health: str | None = None
+    """The path at `prefix` of which a GET costs nothing and says that it is there; None: none is known."""
+    cancelled: Cancelled = "unknown"
+    """How it bills a stream that is broken off."""
 
-    def without_secrets(self, said: bytes) -> bytes:
-        """Return what the provider said without what every call shows it: some repeat that in their refusals."""
+    def without_secrets(self, said: bytes, used: Credential | None = None) -> bytes:
+        """Return what the provider said without what calls show it: some repeat that in their refusals.
+
+        Args:
+            said: by the provider.
+            used: the credential of the call, where its key is not known from the start.
+        """
         shown = [value for _, value in self.headers if len(value) >= _LEAST_SECRET]
-        if self.credential is not None:
-            shown.append(self.credential.reveal().encode("ascii"))
+        secrets = [self.credential, *(one.secret for one in self.credentials), None if used is None else used.secret]
+        shown += [secret.reveal().encode("ascii") for secret in secrets if secret]
         for secret in shown:
             said = said.replace(secret, b"***")
         return said
 
     def at(self, origin: Origin, credential: Secret | None) -> "Provider":
         """Return the same provider at another address, with another key."""
-        return replace(self, origin=origin, credential=_checked(credential))
+        only = () if credential is None else (Credential(secret=checked(credential)),)
+        return replace(self, origin=origin, credential=credential, credentials=only)
+
+    def holding(self, credentials: tuple[Credential, ...]) -> "Provider":
+        """Return the same provider with these keys; raises ValueError, without the key, where one cannot be sent."""
+        for one in credentials:
+            if one.secret is not None:
+                checked(one.secret)
+        return replace(self, credentials=credentials, credential=credentials[0].secret if credentials else None)
 
 
 def make(  # noqa: PLR0913 - a provider has that many properties
@@ -130,6 +160,8 @@ def make(  # noqa: PLR0913 - a provider has that many properties
     key_header: KeyHeader | None = None,
     dialect: Dialect = Dialect(),  # noqa: B008 - frozen
     signing: Signing | None = None,
+    health: str | None = None,
+    cancelled: Cancelled = "unknown",
 ) -> Provider:
     """Make a provider from plain values; the defaults are those of an unknown OpenAI-compatible address.
 
@@ -144,7 +176,8 @@ def make(  # noqa: PLR0913 - a provider has that many properties
         prefix=prefix,
         formats=formats,
         family=family or name,
-        credential=_checked(credential),
+        credential=None if credential is None else checked(credential),
+        credentials=() if credential is None else (Credential(secret=credential),),
         headers=tuple(_header(key, value) for key, value in (headers or {}).items()),
         deadlines=deadlines,
         models=models,
@@ -159,10 +192,12 @@ def make(  # noqa: PLR0913 - a provider has that many properties
         key_header=key_header,
         dialect=dialect,
         signing=signing,
+        health=health,
+        cancelled=cancelled,
     )
 
 
-def outgoing(
+def outgoing(  # noqa: PLR0913 - a call has that many properties
     provider: Provider,
     *,
     wire: str,
@@ -172,6 +207,8 @@ def outgoing(
     accept: bytes = JSON_TYPE,
     headers: Headers = (),
     key: KeyHeader = "bearer",
+    model: str = "",
+    credential: Credential | None = None,
 ) -> Outgoing:
     """Return the request that asks a provider.
 
@@ -184,20 +221,62 @@ def outgoing(
         accept: the media type that is asked for.
         headers: further headers of this call, names in lower case; one that the provider sets itself is left out.
         key: how the format shows the key, unless the provider wants it otherwise.
+        model: what the provider calls the model, for those who want it in the path.
+        credential: whose key it is shown, with that key; None: the first of `provider.credentials`.
+
+    Raises:
+        InternalError: the key comes from somewhere, and has not been had from there yet.
     """
     own = {name for name, _ in provider.headers}
     further = [header for header in headers if header[0] not in own] if own else headers
-    shown = _shown(provider.credential, provider.key_header or key)
+    secret = _secret(provider, credential)
+    shown = _shown(secret, provider.key_header or key)
+    under = provider.under.get(wire, "").replace(_MODEL_MARK, quote(model, safe=""))
     made = Outgoing(
         origin=provider.origin,
-        target=f"{provider.prefix}{provider.under.get(wire, '')}{path}",
+        target=_with_query(f"{provider.prefix}{under}{path}", provider.query),
         headers=(*_COMMON, (b"accept", accept), *shown, *provider.headers, *further),
         body=body,
         deadlines=provider.deadlines,
     )
-    if provider.signing is None or provider.credential is not None:
+    if provider.signing is None or secret is not None:
         return made
     return replace(made, headers=(*made.headers, *provider.signing.sign(made, at_ms=at_ms)))
+
+
+def probe(provider: Provider, *, key: KeyHeader = "bearer", credential: Credential | None = None) -> Outgoing | None:
+    """Return the request that asks whether a provider is there; None: none is known that costs nothing.
+
+    It says that the provider answers and, where it lists what a key may see, that the key is good. Arguments are those
+    of `outgoing`.
+    """
+    if provider.health is None or provider.signing is not None:
+        return None
+    shown = _shown(_secret(provider, credential), provider.key_header or key)
+    return Outgoing(
+        origin=provider.origin,
+        method="GET",
+        target=_with_query(provider.prefix + provider.health, provider.query),
+        headers=(*_COMMON[1:], (b"accept", JSON_TYPE), *shown, *provider.headers),
+        body=b"",
+        deadlines=provider.deadlines,
+    )
+
+
+def _secret(provider: Provider, credential: Credential | None) -> Secret | None:
+    if credential is None and provider.credentials:
+        credential = provider.credentials[0]
+    if credential is None:
+        return provider.credential
+    if credential.secret is None and credential.source is not None:
+        raise InternalError("The call was not sent.", detail=f"{provider.name}: its key has not been had yet")
+    return credential.secret
+
+
+def _with_query(target: str, query: str) -> str:
+    if not query:
+        return target
+    return f"{target}{'&' if '?' in target else '?'}{query}"
 
 
 def _shown(credential: Secret | None, key: KeyHeader) -> Headers:
@@ -214,14 +293,6 @@ def _shown(credential: Secret | None, key: KeyHeader) -> Headers:
 def _under(path: str) -> str:
     _, plain = parse_base_url(f"https://localhost{path}")
     return plain
-
-
-def _checked(credential: Secret | None) -> Secret | None:
-    if credential is not None and not _CREDENTIAL.fullmatch(credential.reveal()):
-        raise ValueError(
-            "a key is printable ASCII without spaces; check for a line break or a quote that was pasted too"
-        )
-    return credential
 
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:

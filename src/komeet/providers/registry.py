@@ -11,7 +11,9 @@ from komeet.catalog.dialect import Dialect
 from komeet.core.http import Deadlines
 from komeet.core.secrets import Secret
 from komeet.providers.address import at_host, parse_base_url
-from komeet.providers.provider import Provider, StreamUsage, make
+from komeet.providers.azure.deployments import dated
+from komeet.providers.google.place import GLOBAL, in_project
+from komeet.providers.provider import Cancelled, Provider, StreamUsage, make
 from komeet.providers.signing import AwsCredentials, Signing, credentials_in, in_region, region_in, require
 from komeet.wire.format import KeyHeader
 
@@ -33,6 +35,7 @@ FormatName: TypeAlias = Literal[
     "mistral_moderations",
 ]
 """What providers may speak: the names of `wire.formats.FORMATS`."""
+ANY_PROJECT: Final = "project"
 ANY_REGION: Final = "us-east-1"
 """Where the address of a row is made up that is in no region, or in none that matters."""
 _SERVICE: Final = "bedrock"
@@ -47,10 +50,11 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     base_url: str
     formats: Annotated[tuple[FormatName, ...], Meta(min_length=1)]
     family: Name
-    auth: Literal["bearer", "optional", "aws"] = "bearer"
+    auth: Literal["bearer", "optional", "aws", "service_account"] = "bearer"
     key_env: tuple[_Variable, ...]
     base_url_env: tuple[_Variable, ...] = ()
     host_env: tuple[_Variable, ...] = ()
+    version_env: tuple[_Variable, ...] = ()
     price_id: str | None = None
     free: bool = False
     free_models: tuple[str, ...] = ()
@@ -64,12 +68,14 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_header: KeyHeader | None = None
     dialect: Dialect = Dialect()
     statements: tuple[str, ...] = ()
+    health: Annotated[str, Meta(pattern="^/[a-z0-9/_-]+$")] | None = None
+    cancelled: Cancelled = "unknown"
     docs: Annotated[str, Meta(pattern="^https://")]
 
     @property
     def placed(self) -> bool:
         """Whether it has an address of its own, and not one for each of its customers."""
-        return not parse_base_url(in_region(self.base_url, ANY_REGION))[0].host.endswith(".invalid")
+        return not parse_base_url(_somewhere(self.base_url))[0].host.endswith(".invalid")
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
@@ -119,8 +125,9 @@ def provider_of(
     base_url: str | None = None,
     credential: Secret | None = None,
     deadlines: Deadlines | None = None,
-    region: str = ANY_REGION,
+    region: str | None = None,
     signer: AwsCredentials | None = None,
+    project: str = ANY_PROJECT,
 ) -> Provider:
     """Make a row concrete.
 
@@ -129,8 +136,9 @@ def provider_of(
         base_url: its address, where it is another one.
         credential: its key.
         deadlines: how long each phase of a call may take.
-        region: of AWS, for a row whose address names one.
+        region: of AWS, or the location of Google, for a row whose address names one; None: any.
         signer: who signs its calls, where they are signed.
+        project: of Google, for a row whose address names one.
 
     Raises:
         ValueError: the address, the key or a header cannot be sent; the message does not hold the key.
@@ -138,7 +146,7 @@ def provider_of(
     return make(
         name=row.name,
         title=row.title,
-        base_url=in_region(base_url or row.base_url, region),
+        base_url=_at(row, base_url or row.base_url, region, project),
         formats=row.formats,
         family=row.family,
         credential=credential,
@@ -155,7 +163,9 @@ def provider_of(
         under=row.under,
         key_header=row.key_header,
         dialect=row.dialect,
-        signing=None if signer is None else Signing(credentials=signer, service=_SERVICE, region=region),
+        signing=None if signer is None else Signing(credentials=signer, service=_SERVICE, region=region or ANY_REGION),
+        health=row.health,
+        cancelled=row.cancelled,
     )
 
 
@@ -194,13 +204,23 @@ def found_in(row: Row, environment: Mapping[str, str]) -> Provider | None:
         return None
     if row.auth == "aws":
         return _signed(row, environment, credential)
+    if row.auth == "service_account":
+        return None  # its key is a file, which is not read here
     if row.embedded or (credential is None and base_url is None):
         return None
     provider = provider_of(row, base_url=base_url, credential=credential)
+    version = version_in(row, environment)
+    if version is not None:
+        provider = dated(provider, version)
     moved = row.placed and provider.origin != provider_of(row).origin
     if provider.price_id is not None and moved:
         return msgspec.structs.replace(provider, price_id=None)
     return provider
+
+
+def version_in(row: Row, environment: Mapping[str, str]) -> str | None:
+    """Return the version of a dated API that a variable names; None: the provider is asked as its row says."""
+    return next((environment[name].strip() for name in row.version_env if environment.get(name, "").strip()), None)
 
 
 def lacking(row: Row) -> str:
@@ -208,9 +228,22 @@ def lacking(row: Row) -> str:
     key = f"{' or '.join(row.key_env)} is not set"
     if row.auth == "aws":
         return f"{key}, or AWS_REGION is not"
+    if row.auth == "service_account":
+        return f"{' or '.join(row.key_env)} is not set, or GOOGLE_CLOUD_LOCATION is not"
     if not row.placed:
         return f"{key}, or {' or '.join((*row.base_url_env, *row.host_env))} is not"
     return key
+
+
+def _at(row: Row, base_url: str, region: str | None, project: str) -> str:
+    if row.auth == "service_account":
+        return in_project(base_url, project, region or GLOBAL)
+    return in_region(base_url, region or ANY_REGION)
+
+
+def _somewhere(base_url: str) -> str:
+    """Return an address for a row's, with something in the place of each mark."""
+    return in_project(in_region(base_url, ANY_REGION), ANY_PROJECT, GLOBAL)
 
 
 def _signed(row: Row, environment: Mapping[str, str], credential: Secret | None) -> Provider | None:
