@@ -117,8 +117,8 @@ upper bound of the charge, made from the same price and ratio. Its rule stands o
 tokens, input and output together; of a call that does not fit any more, a part. What is left is decided in the
 transaction that settles the call, so no number of workers or machines gives it twice. The cost is posted as ever, the
 charge without what is free; `komeet usage` and the exports show both. Where two rules give an organisation the same
-kind in the same window, it is one allowance. A budget holds the whole charge until the call has ended, and
-`x-komeet-cost` tells it: both are known before the ledger says how much was free.
+kind in the same window, it is one allowance. How much was free is known only when the ledger settles the call: until
+then a budget holds the whole charge, and `x-komeet-cost` tells the whole charge too.
 """
 
 _FOOT: Final = """

@@ -102,10 +102,15 @@ def _kind(details: dict[str, Any], definitions: dict[str, dict[str, Any]]) -> tu
             low = details.get("minimum", details.get("exclusiveMinimum"))
             high = details.get("maximum")
             if low is not None and high is not None:
-                text += f" ({'above ' if 'exclusiveMinimum' in details else ''}{low:g} to {high:g})"
+                text += f" ({'above ' if 'exclusiveMinimum' in details else ''}{_number(low)} to {_number(high)})"
             elif low is not None:
-                text += f" (at least {low:g})"
+                text += f" (at least {_number(low)})"
             return text, None
+
+
+def _number(bound: float) -> str:
+    """Write a bound to its last digit."""
+    return str(int(bound)) if bound == int(bound) else f"{bound:g}"
 
 
 def _default(name: str, details: dict[str, Any], definition: dict[str, Any]) -> str:

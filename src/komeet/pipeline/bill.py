@@ -35,16 +35,16 @@ NOTHING: Final = Bounds(Nano(0), Nano(0))
 
 def agree(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Decide how the customer is charged for this attempt: by the rule that is in force now."""
-    key, candidate = call.known_key, attempt.candidate
+    key, candidate, now = call.known_key, attempt.candidate, ports.clock.unix_ms()
     sale = ports.sales.find(
         Buyer(key=key.id, project=key.project, organisation=key.organisation, tags=key.tags),
         provider=candidate.provider.name,
         model=candidate.model,
-        at=ports.clock.unix_ms(),
+        at=now,
     )
     attempt.terms = terms_of(sale, price=candidate.price, listed=candidate.listed)
     if sale is not None and sale.free is not None and attempt.terms is not None:
-        attempt.free = _free(sale.free, key, ports.clock.unix_ms())
+        attempt.free = _free(sale.free, key, now)
 
 
 def _free(allowance: Allowance, key: Key, at_ms: int) -> Free:
