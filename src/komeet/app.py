@@ -32,6 +32,7 @@ from komeet.metering.count import TokenCounter
 from komeet.net.certificates import CertificateError, Certificates
 from komeet.net.client import Client
 from komeet.net.forwarded import FORWARDED, X_FORWARDED_FOR, TrustedProxies
+from komeet.net.keyring import Keyring
 from komeet.net.limits import ClientLimits, ServerLimits
 from komeet.net.media import PublicMedia
 from komeet.net.proxies import Proxies, ProxyError, from_environment
@@ -41,6 +42,7 @@ from komeet.net.tasks import Tasks
 from komeet.net.trust import TlsFileError, Trust
 from komeet.net.turns import Turns
 from komeet.pipeline.admission import Admission
+from komeet.pipeline.credentials import Credentials
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
@@ -196,6 +198,7 @@ class Gateway:
             directory=self.directory,
             router=router,
             retries=Retries(retry_of(self._config.failover)),
+            credentials=Credentials(Keyring(self._clock, self._tasks, self._client), health),
             learned=Learned(),
             ledger=self._store.ledger,
             fetcher=self._client,

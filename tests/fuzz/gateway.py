@@ -106,8 +106,13 @@ class _World:
             media=None,
             tasks=self,
             observers=(self,),
+            sleep=self.clock_goes_on,
             policy=Policy(pass_through=options.number(7, 2) == 0, losses=options.choose(8, ("adapt", "refuse"))),
         )
+
+    async def clock_goes_on(self, seconds: float) -> None:
+        """Wait, at no time."""
+        self.clock.advance(seconds)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
         """Take work that outlives the call."""

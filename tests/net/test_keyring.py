@@ -16,7 +16,7 @@ from komeet.core.clock import ManualClock
 from komeet.core.errors import ConnectFailed
 from komeet.core.http import Answer, Outgoing
 from komeet.core.secrets import Secret
-from komeet.net.keyring import Keyring
+from komeet.net.keyring import RETRY_SECONDS, Keyring
 from komeet.net.tasks import Tasks
 from komeet.providers.credential import Credential, FromCommand, FromFile
 
@@ -110,7 +110,9 @@ def test_a_file_is_not_looked_at_for_every_call(tmp_path: Path) -> None:
             assert await key_of(ring, credential) == "first"
             file.write_text("second")
             assert await key_of(ring, credential) == "first"
-            ring.forget("p", credential)  # it was refused
+            assert ring.forget("p", credential)  # it was refused
+            assert await key_of(ring, credential) == "second"
+            assert not ring.forget("p", credential)
             assert await key_of(ring, credential) == "second"
 
     run(main())
@@ -250,14 +252,18 @@ def test_a_program_that_is_not_there_is_named(caplog: pytest.LogCaptureFixture) 
     assert "No such file" in caplog.text
 
 
-def test_a_refused_key_is_had_anew(tmp_path: Path) -> None:
-    argv = program(tmp_path, "print('key')")
+def test_a_refused_key_is_had_anew_unless_it_was_had_a_moment_ago(tmp_path: Path) -> None:
+    argv, clock = program(tmp_path, "print('key')"), ManualClock()
 
     async def main() -> None:
-        async with keyring(ManualClock()) as (ring, _):
+        async with keyring(clock) as (ring, _):
             credential = by(argv)
             await key_of(ring, credential)
-            ring.forget("p", credential)
+            assert not ring.forget("p", credential)
+            await key_of(ring, credential)
+            assert runs(tmp_path) == 1
+            clock.advance(RETRY_SECONDS)
+            assert ring.forget("p", credential)
             await key_of(ring, credential)
 
     run(main())

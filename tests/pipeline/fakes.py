@@ -19,8 +19,10 @@ from komeet.core.http import Headers, HttpRequest, Origin, Outgoing
 from komeet.core.secrets import Secret
 from komeet.ledger.port import Hold, Outcome, State, Subject
 from komeet.pipeline.call import Call
+from komeet.pipeline.credentials import Credentials
 from komeet.pipeline.ports import Policy, Ports
 from komeet.pipeline.run import run
+from komeet.providers.credential import Credential
 from komeet.providers.provider import Provider, StreamUsage, make
 from komeet.routing.directory import Directory, Known
 from komeet.routing.health import HealthBook
@@ -308,6 +310,9 @@ class World:
     models: tuple[str, ...] | None = None
     others: tuple[str, ...] = ()
     """Names of further providers."""
+    credentials: tuple[Credential, ...] = ()
+    """Of the first provider; none of them: all have the same one."""
+    turns: Credentials = field(default_factory=Credentials)
     routes: tuple[Route, ...] = ()
     retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=1))
     health: HealthBook = field(default_factory=HealthBook)
@@ -345,6 +350,8 @@ class World:
             )
             for name in ("maker", *self.others)
         )
+        if self.credentials:
+            providers = (providers[0].holding(self.credentials), *providers[1:])
         directory = Directory[Provider](
             providers, FakeBook({"m": PRICE}), Profiles([("maker", ["*"], self.profile)]), self.clock
         )
@@ -354,6 +361,7 @@ class World:
             directory=directory,
             router=Router(directory, self.routes, self.health),
             retries=Retries(self.retry),
+            credentials=self.turns,
             chance=lambda: 0.5,
             sleep=self.sleep,
             learned=self.learned,

@@ -82,8 +82,8 @@ providers:
 
 A `command` is run without a shell, when its key is first needed and again before that expires; meanwhile the old one
 is used. It prints the key and nothing else, or JSON: `{"key": "…", "expires": "2026-11-25T12:00:00Z"}`. Each worker
-runs it for itself. Where it fails or takes longer than `timeout_seconds`, the old key is used for as long as it is good;
-with none, nothing is sent to the provider. One key in a file is `api_key_file`.
+runs it for itself. Where it fails or takes longer than `timeout_seconds`, the old key is used for as long as it is
+good; with none, nothing is sent to the provider. One key in a file is `api_key_file`.
 
 ## Google Vertex AI
 
@@ -165,7 +165,6 @@ docs = "https://docs.example.com"
 | `version_env` | variables that name the version of a dated API |
 | `health` | the path at the address of which a GET says that it is there, and costs nothing |
 | `cancelled` | a stream that is broken off: `billed`, `free` or `unknown`, as above |
-| `statements` | the formats of its reports of usage and costs (`ledger/statement.py`) |
 | `price_id` | its name in the price book; left out: what it charges is not known |
 | `free` | its tokens cost nothing: it runs on the operator's own machine |
 | `free_models` | patterns of the models of which that is so, where it is not so of all |

@@ -37,10 +37,11 @@ _LARGEST: Final = 65_536
 class _Held:
     """A key that is good for a while, and when to have the next."""
 
-    __slots__ = ("renew_at", "secret", "until")
+    __slots__ = ("had_at", "renew_at", "secret", "until")
 
     def __init__(self, token: Token, now: float) -> None:
         self.secret: Final = token.secret
+        self.had_at: Final = now
         self.until: Final = now + token.seconds - min(10.0, token.seconds * 0.1)
         self.renew_at = now + token.seconds - min(300.0, token.seconds * 0.2)
 
@@ -102,12 +103,26 @@ class Keyring:
             )
         return credential.with_secret(held.secret)
 
-    def forget(self, provider: str, credential: Credential) -> None:
-        """Have the key anew next time: the provider refused it. A file is looked at at once."""
+    def forget(self, provider: str, credential: Credential) -> bool:
+        """Have the key anew next time, since the provider refused it; return whether that may be another one.
+
+        One that was had a moment ago is kept: who refuses every key does not have a program run for each call.
+        """
         place = (provider, credential.name)
-        self._held.pop(place, None)
-        if place in self._files:
-            self._files[place].look_at = 0.0
+        if isinstance(credential.source, FromFile):
+            read = self._files.get(place)
+            if read is None:
+                return False
+            read.look_at = 0.0
+            try:
+                return _stamp(credential.source.path) != read.stamp
+            except OSError:
+                return False
+        held = self._held.get(place)
+        if held is None or self._now() < held.had_at + RETRY_SECONDS:
+            return False
+        del self._held[place]
+        return True
 
     def _now(self) -> float:
         """Return seconds that go on while the machine sleeps: keys expire meanwhile."""

@@ -14,6 +14,7 @@ from komeet.ledger.free import Free
 from komeet.limits.limit import Grant
 from komeet.metering.charge import Terms
 from komeet.pipeline.plan import AnyCandidate, Plan
+from komeet.providers.credential import Credential
 from komeet.wire.format import Envelope, Passed, Tap
 from komeet.wire.ways import AnyCaller, WayLike
 
@@ -103,6 +104,15 @@ class Call:
         assert self.envelope is not None
         return self.envelope
 
+    def shown_to(self, candidate: AnyCandidate) -> list[str]:
+        """Return the names of the credentials that it has shown to a candidate so far."""
+        return [
+            one.credential.name
+            for one in self.attempts
+            if one.credential is not None
+            and (one.candidate.provider.name, one.candidate.model) == (candidate.provider.name, candidate.model)
+        ]
+
     @property
     def known_plan(self) -> Plan:
         """Who is asked; only after `choose`."""
@@ -123,6 +133,7 @@ class Attempt:
         "completed",
         "connecting",
         "cost",
+        "credential",
         "estimated",
         "failed",
         "first_token_us",
@@ -149,6 +160,8 @@ class Attempt:
     def __init__(self, candidate: AnyCandidate, call: Call) -> None:
         self.id = numbered("att_", call.id, len(call.attempts))
         self.candidate = candidate
+        self.credential: Credential | None = None
+        """Whose key it shows, where the provider takes one."""
         self.way: WayLike | None = None
         """How it is translated."""
         self.held: Nano | None = None

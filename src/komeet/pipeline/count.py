@@ -63,6 +63,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
         return
     attempt = Attempt(candidate, call)
     edited = counting.render_count(envelope, candidate.model)
+    credential = await ports.credentials.take(candidate, (), ports.clock.monotonic())
     answer = await ports.fetcher.fetch(
         outgoing(
             provider,
@@ -71,6 +72,8 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
             body=edited.body,
             headers=edited.headers,
             key=edited.key,
+            model=candidate.model,
+            credential=credential,
             at_ms=ports.clock.unix_ms(),
         ),
         attempt.mark_sent,
@@ -82,7 +85,7 @@ async def _count(call: Call, counting: Counting, ports: Ports) -> None:
     if 200 <= answer.status < 300:
         call.reply.whole(200, headers, body)
         return
-    body = provider.without_secrets(readable(body))
+    body = provider.without_secrets(readable(body), credential)
     refusal = ports.formats[name].parse_error(answer.status, answer.headers, body, provider.name)
     if not isinstance(refusal, Passed):
         raise refusal

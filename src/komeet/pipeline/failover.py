@@ -67,7 +67,7 @@ def _after(call: Call, error: KomeetError, ports: Ports) -> Step:
     return next_step(
         failure,
         ports.retries.policy,
-        attempts=sum(one.sent or one.connecting for one in call.attempts),
+        attempts=_tries(call),
         elapsed=now - call.request.arrived,
         others=call.known_plan.has_more(),
         repeat=lambda: ports.retries.of(attempt.candidate.provider.name).withdraw(now),
@@ -81,7 +81,7 @@ async def _ask(call: Call, candidate: AnyCandidate, health: Health, ports: Ports
     probe = health.began()
     try:
         error = await _attempt(call, candidate, ports)
-        while isinstance(error, UpstreamRefused) and _asks_otherwise(call):
+        while _asks_otherwise(call, error) or _shows_another(call, error, ports):
             error = await _attempt(call, candidate, ports)
         _learn(call.attempts[-1], error, health, ports)
     finally:
@@ -91,10 +91,33 @@ async def _ask(call: Call, candidate: AnyCandidate, health: Health, ports: Ports
     return error
 
 
-def _asks_otherwise(call: Call) -> bool:
+def _asks_otherwise(call: Call, error: KomeetError | None) -> bool:
     """Whether the provider was asked in a way that it does not take, and will not be asked in again."""
     attempt = call.attempts[-1]
-    return attempt.asked_for_usage and call.usage_refused_by == attempt.candidate.provider.name
+    refused = isinstance(error, UpstreamRefused) and call.usage_refused_by == attempt.candidate.provider.name
+    return refused and attempt.asked_for_usage
+
+
+def _shows_another(call: Call, error: KomeetError | None, ports: Ports) -> bool:
+    """Note what a refusal says of the key that was shown; return whether the candidate is shown another at once."""
+    attempt, now = call.attempts[-1], ports.clock.monotonic()
+    candidate, credential = attempt.candidate, attempt.credential
+    match error or attempt.failed:
+        case UpstreamLimited(retry_after=seconds) if credential is not None:
+            ports.credentials.set_aside(candidate, credential, now, _COOL if seconds is None else seconds)
+            renewed = False
+        case UpstreamAuth() if credential is not None:
+            ports.credentials.set_aside(candidate, credential, now, _LOCKED_OUT)
+            renewed = ports.credentials.renew(candidate, credential)
+        case _:
+            return False
+    if error is None or call.reply.started or _tries(call) >= ports.retries.policy.attempts:
+        return False
+    return renewed or ports.credentials.has_another(candidate, call.shown_to(candidate), now)
+
+
+def _tries(call: Call) -> int:
+    return sum(one.sent or one.connecting for one in call.attempts)
 
 
 async def _attempt(call: Call, candidate: AnyCandidate, ports: Ports) -> KomeetError | None:
@@ -125,6 +148,8 @@ def _learn(attempt: Attempt, error: KomeetError | None, health: Health, ports: P
     match error or attempt.failed:
         case None:
             health.succeeded(now, attempt.answered_in)
+        case UpstreamLimited() | UpstreamAuth() if len(attempt.candidate.provider.credentials) > 1:
+            health.cool(now, ports.credentials.wait(attempt.candidate, now))
         case UpstreamLimited(retry_after=seconds):
             health.cool(now, _COOL if seconds is None else seconds)
         case UpstreamAuth():

@@ -16,6 +16,7 @@ from komeet.core.secrets import Secret
 from komeet.ledger.port import Ledger
 from komeet.metering.charge import Sales
 from komeet.pipeline.admission import Admission
+from komeet.pipeline.credentials import Credentials
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.once import Memory
 from komeet.providers.provider import Provider
@@ -107,6 +108,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     once: Memory | None = None
     """Remembers calls that have an `Idempotency-Key`; None: such a key means nothing."""
     retries: Retries = field(default_factory=Retries)
+    credentials: Credentials = field(default_factory=Credentials)
     chance: Callable[[], float] = secrets.SystemRandom().random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     limits: Limiter = field(default_factory=Limiter)

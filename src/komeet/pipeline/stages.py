@@ -213,6 +213,8 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
     if provider.embedded:
         assert ports.embedded is not None
         provider = provider.at(*await ports.embedded.origin(attempt.candidate.model))
+    else:
+        attempt.credential = await ports.credentials.take(attempt.candidate, call.shown_to(attempt.candidate), began)
     answer = attempt.answer = await ports.fetcher.fetch(
         outgoing(
             provider,
@@ -222,6 +224,8 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
             accept=way.target.stream_type if envelope.stream else JSON_TYPE,
             headers=edited.headers,
             key=edited.key,
+            model=attempt.candidate.model,
+            credential=attempt.credential,
             at_ms=ports.clock.unix_ms(),
         ),
         attempt.mark_sent,
@@ -265,7 +269,7 @@ async def _read_refusal(call: Call, attempt: Attempt, answer: Answer) -> None:
     refusal = target.parse_error(answer.status, answer.headers, b"", provider.name)
     attempt.refused = not isinstance(refusal, UpstreamTimedOut)
     try:
-        body = provider.without_secrets(readable(await answer.read(_LARGEST_REFUSAL)))
+        body = provider.without_secrets(readable(await answer.read(_LARGEST_REFUSAL)), attempt.credential)
     except UpstreamError as broken:
         _log.info("call %s: the refusal of %s was not read: %s", call.id, provider.name, broken.message)
         body = b""
