@@ -214,8 +214,28 @@ class Gateway:
             observers=(self._store.requests, self.metrics, UnpricedAlarm(self._clock)),
             policy=_policy(self._config),
         )
+        turns = Turns(self._clock, asyncio.get_running_loop().call_soon, self._config.server.max_wait_seconds)
+        self._watch(admission, limits, turns)
+        cors = self._config.server.cors
+        application = Application(
+            routes(ports, self._missing, self._exposition, self._payments()),
+            ports,
+            Cors(cors.origins) if cors.origins else None,
+            turns,
+        )
+        await self._start_work(self._client)
+        return Serving(
+            handle=application.handle,
+            refuse=application.refusal,
+            triage=Triage(shed=application.shed, screen=application.screen),
+            clock=self._clock,
+            limits=_limits(self._config.server),
+            entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),
+        )
+
+    def _watch(self, admission: Admission, limits: Limiter, turns: Turns) -> None:
+        """Show in the metrics what others count."""
         ledger, loop = self._store.ledger, asyncio.get_running_loop()
-        turns = Turns(self._clock, loop.call_soon, self._config.server.max_wait_seconds)
         self.metrics.watch(
             {
                 "komeet_calls_running": ("Calls under way", lambda: admission.running),
@@ -237,22 +257,6 @@ class Gateway:
                 ),
                 "komeet_request_log_dropped": ("Lines lost to the request log", lambda: self._store.requests.dropped),
             }
-        )
-        cors = self._config.server.cors
-        application = Application(
-            routes(ports, self._missing, self._exposition, self._payments()),
-            ports,
-            Cors(cors.origins) if cors.origins else None,
-            turns,
-        )
-        await self._start_work(self._client)
-        return Serving(
-            handle=application.handle,
-            refuse=application.refusal,
-            triage=Triage(shed=application.shed, screen=application.screen),
-            clock=self._clock,
-            limits=_limits(self._config.server),
-            entrance=Entrance(proxies=_proxies(self._config.server), certificates=self._certificates),
         )
 
     async def _start_work(self, client: Client) -> None:

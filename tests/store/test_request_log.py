@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine, func, select, text
 from tests.store.postgres import BOTH
 
-from komeet.canonical.record import CallRecord
+from komeet.canonical.record import CallRecord, Tried
 from komeet.canonical.usage import Usage
 from komeet.core.clock import ManualClock
 from komeet.core.money import Nano
@@ -47,6 +47,10 @@ FULL = CallRecord(
     bytes_out=345,
     losses=("temperature",),
     upstream_request_id="up_1",
+    trail=(
+        Tried(model="a/m", why="as listed", sent=True, status=503, said="Pas d\u00e9faut"),
+        Tried(model="b", why="n"),
+    ),
     request_body=b'{"model": 1}',
     response_body=b"data: \xff\n",
 )

@@ -1,5 +1,6 @@
 """Routes and failover as a caller sees them: two providers, one of which lies, and the command as it is run."""
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,11 @@ def test_the_second_answers_where_the_first_fails(
             asked = set(connection.execute(select(tables.holds.c.model_asked, tables.holds.c.provider)).all())
         assert asked == {("fast", "openai"), ("fast", "box")}
         assert gateway.audit() == []
+        told = gateway.command("explain", "--request", answer.headers["x-request-id"], "--json")
+        first_tried, second_tried = json.loads(told.stdout)["candidates"]
+        assert (first_tried["model"], second_tried["model"]) == ("openai/gpt-5.2", "box/llama")
+        assert first_tried["error"]
+        assert "error" not in second_tried
 
 
 def test_a_stream_that_breaks_at_once_is_had_elsewhere_and_one_that_was_shown_is_not(

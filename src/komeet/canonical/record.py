@@ -6,6 +6,30 @@ from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
 
 
+class Tried(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Somebody who was asked for a call; or who was not, where there is no attempt. Times as those of the call."""
+
+    model: str
+    """`provider/model`; of who was left out, as the route names it."""
+    why: str
+    """Why it was its turn, or why it was not asked."""
+    attempt_id: str = ""
+    """Its row in the ledger."""
+    format: str = ""
+    """In which it was asked."""
+    credential: str = ""
+    """The name of the key that was shown."""
+    began_us: int = 0
+    ended_us: int = 0
+    sent: bool = False
+    status: int = 0
+    """What the provider answered; 0: nothing."""
+    error: str = ""
+    """The code of what went wrong."""
+    said: str = ""
+    """The same in words."""
+
+
 class CallRecord(Struct, frozen=True, kw_only=True):
     """A call that has ended, with the attempt that answered it; all times in microseconds from its first byte."""
 
@@ -40,6 +64,8 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     """The provider's own id of the call, for its support."""
     replay_of: str = ""
     """The request whose answer the caller got once more (`Idempotency-Key`): this one was not executed."""
+    trail: tuple[Tried, ...] = ()
+    """Who was asked and who was not; nothing where it went to whom it named, and nowhere else."""
     request_body: bytes | None = None
     """Only where the key asks for bodies to be kept."""
     response_body: bytes | None = None

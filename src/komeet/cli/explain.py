@@ -11,6 +11,7 @@ import typer
 
 from komeet.cli.chat_key import chat_key
 from komeet.cli.client import Refused, explain, is_up
+from komeet.cli.explain_past import explain_past
 from komeet.cli.options import AsJson, ConfigFile, DataDir, Port, new_program
 from komeet.cli.output import console, escape, fail, money, print_json
 from komeet.cli.place import place_of
@@ -39,20 +40,26 @@ def explain_call(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="A whole request, as JSON; `-`: standard input.")
     ] = None,
+    request: Annotated[
+        str, typer.Option(metavar="ID", help="A call that was made (`x-request-id`): what happened, and why.")
+    ] = "",
     surface: Annotated[str, typer.Option(metavar="PATH", help="Where it would be sent.")] = "/v1/chat/completions",
     config: ConfigFile = None,
     port: Port = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say who would be asked for a call, and what it costs at most.
+    """Say who would be asked for a call, at what cost; or who was.
 
     Nobody is called and nothing is held. The Komeet that runs on this machine is asked, with KOMEET_API_KEY or the key
-    of `komeet chat`: budgets, limits and rights are that key's.
+    of `komeet chat`: budgets, limits and rights are that key's. With `--request`, the request log is read instead.
     """
     configure("error", "text")
-    call = _call(model, prompt, file)
     setup = read(config, data_dir)
+    if request:
+        explain_past(setup, request, as_json=as_json)
+        return
+    call = _call(model, prompt, file)
     place = place_of(setup.config.server, port)
     if not is_up(place):
         fail(f"no Komeet answers at {place.url}; --port says where, and `komeet serve` starts one")

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from komeet.access.keys import Key
 from komeet.canonical.loss import Loss
+from komeet.canonical.record import Tried
 from komeet.canonical.usage import Usage
 from komeet.core.clock import Clock
 from komeet.core.errors import KomeetError, UpstreamError
@@ -46,6 +47,7 @@ class Call:
         "id",
         "key",
         "latency_us",
+        "left_alone",
         "limit_headers",
         "once",
         "plan",
@@ -76,6 +78,8 @@ class Call:
         self.plan: Plan | None = None
         """Who is asked, in order."""
         self.attempts: list[Attempt] = []
+        self.left_alone: list[Tried] = []
+        """Those whose turn it was, and that were not asked."""
         self.settled = True
         """False while the tokens of its last attempt are still being counted."""
         self.status = 0
@@ -128,12 +132,15 @@ class Attempt:
         "answer",
         "answered_in",
         "asked_for_usage",
+        "began_us",
         "candidate",
         "charge",
         "completed",
         "connecting",
         "cost",
         "credential",
+        "ended_us",
+        "error",
         "estimated",
         "failed",
         "first_token_us",
@@ -155,11 +162,20 @@ class Attempt:
         "upstream_request_id",
         "usage",
         "way",
+        "why",
     )
 
-    def __init__(self, candidate: AnyCandidate, call: Call) -> None:
+    def __init__(  # noqa: PLR0915 - an attempt has that many properties
+        self, candidate: AnyCandidate, call: Call, why: str = ""
+    ) -> None:
         self.id = numbered("att_", call.id, len(call.attempts))
         self.candidate = candidate
+        self.why = why
+        """Why it is its turn."""
+        self.began_us = self.ended_us = 0
+        """Microseconds from the first byte of the call."""
+        self.error: KomeetError | None = None
+        """Why it did not answer the call."""
         self.credential: Credential | None = None
         """Whose key it shows, where the provider takes one."""
         self.way: WayLike | None = None

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from komeet.canonical.record import Tried
 from komeet.core.errors import (
     ContextTooLong,
     KomeetError,
@@ -11,13 +12,16 @@ from komeet.core.errors import (
     UpstreamLimited,
     UpstreamRefused,
 )
+from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.plan import AnyCandidate
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.settle import settle
 from komeet.pipeline.stages import ATTEMPT
+from komeet.providers.provider import Provider
 from komeet.routing.health import Health
 from komeet.routing.retry import Failure, Move, Step, next_step
+from komeet.routing.route import Choice
 
 _COOL: float = 1.0
 """Seconds for which somebody who limits us is left alone, where it does not say for how long."""
@@ -38,11 +42,11 @@ async def answer(call: Call, ports: Ports) -> None:
         candidate = choice.candidate
         health = ports.router.health(candidate)
         if not health.admits(ports.clock.monotonic()):
-            left_alone = _left_alone(candidate, health, ports)
+            left_alone = _left_alone(choice, call, health, ports)
             call.fault = call.fault or left_alone
             choice = plan.take()
             continue
-        error = await _ask(call, _in_time(call, candidate, ports), health, ports)
+        error = await _ask(call, replace(choice, candidate=_in_time(call, candidate, ports)), health, ports)
         if error is None:
             return
         errors.append(error)
@@ -75,14 +79,14 @@ def _after(call: Call, error: KomeetError, ports: Ports) -> Step:
     )
 
 
-async def _ask(call: Call, candidate: AnyCandidate, health: Health, ports: Ports) -> KomeetError | None:
+async def _ask(call: Call, choice: Choice[Provider], health: Health, ports: Ports) -> KomeetError | None:
     """Make one attempt, or two where the first learns how to ask; return why it did not answer, if so."""
-    ports.retries.of(candidate.provider.name).deposit()
+    ports.retries.of(choice.candidate.provider.name).deposit()
     probe = health.began()
     try:
-        error = await _attempt(call, candidate, ports)
+        error = await _attempt(call, choice, ports)
         while _asks_otherwise(call, error) or _shows_another(call, error, ports):
-            error = await _attempt(call, candidate, ports)
+            error = await _attempt(call, choice, ports)
         _learn(call.attempts[-1], error, health, ports)
     finally:
         health.left(probe=probe)
@@ -120,15 +124,16 @@ def _tries(call: Call) -> int:
     return sum(one.sent or one.connecting for one in call.attempts)
 
 
-async def _attempt(call: Call, candidate: AnyCandidate, ports: Ports) -> KomeetError | None:
-    attempt = Attempt(candidate, call)
+async def _attempt(call: Call, choice: Choice[Provider], ports: Ports) -> KomeetError | None:
+    attempt = Attempt(choice.candidate, call, choice.why)
+    attempt.began_us = elapsed_us(call, ports)
     call.attempts.append(attempt)
     error: BaseException | None = None
     try:
         for stage in ATTEMPT:
             await stage(call, attempt, ports)
     except KomeetError as failed:
-        error = failed
+        error = attempt.error = failed
         return failed
     except BaseException as failed:
         error = failed
@@ -136,6 +141,7 @@ async def _attempt(call: Call, candidate: AnyCandidate, ports: Ports) -> KomeetE
     finally:
         try:
             call.settled = settle(call, attempt, error, ports)
+            attempt.ended_us = call.latency_us
         finally:
             if attempt.answer is not None:
                 attempt.answer.close()
@@ -163,13 +169,17 @@ def _learn(attempt: Attempt, error: KomeetError | None, health: Health, ports: P
                 health.succeeded(now, attempt.answered_in)
 
 
-def _left_alone(candidate: AnyCandidate, health: Health, ports: Ports) -> UpstreamBusy:
+def _left_alone(choice: Choice[Provider], call: Call, health: Health, ports: Ports) -> UpstreamBusy:
+    candidate = choice.candidate
     seconds = max(0.1, health.open_until - ports.clock.monotonic())
-    return UpstreamBusy(
+    error = UpstreamBusy(
         f"{candidate.provider.name} has failed time and again for `{candidate.model}`, and is left alone for a moment.",
         upstream_status=503,
         retry_after=seconds,
     )
+    name = f"{candidate.provider.name}/{candidate.model}"
+    call.left_alone.append(Tried(model=name, why=choice.why, error=error.error_code, said=error.message))
+    return error
 
 
 def _in_time(call: Call, candidate: AnyCandidate, ports: Ports) -> AnyCandidate:

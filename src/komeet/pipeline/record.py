@@ -6,6 +6,7 @@ from komeet.core.money import Nano
 from komeet.pipeline.answer import KEPT_BODY
 from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
+from komeet.pipeline.trail import trail_of
 
 CALLER_LEFT = 499
 """nginx's status for a caller that left before its answer."""
@@ -41,6 +42,7 @@ def record(call: Call, ports: Ports) -> None:
         losses=tuple(loss.path for loss in attempt.losses) if attempt else (),
         upstream_request_id=attempt.upstream_request_id if attempt else "",
         replay_of=call.replay_of,
+        trail=trail_of(call),
         request_body=call.request.body[:KEPT_BODY] if keep else None,
         response_body=b"".join(attempt.received)[:KEPT_BODY] if keep and attempt and attempt.received else None,
     )

@@ -97,6 +97,9 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 ALWAYS: Final = Condition()
 
+AS_ASKED: Final = "it is what was asked for"
+"""Why a call goes to the model that it names."""
+
 
 class Member(Struct, frozen=True):
     """One of a group."""
@@ -193,7 +196,7 @@ class Router(Generic[P]):
         """
         route = self._routes.get(name)
         if route is None:
-            yield Choice(self._resolver.resolve(name, answers=answers), "it is what was asked for")
+            yield Choice(self._resolver.resolve(name, answers=answers), AS_ASKED)
             return
         unwell: list[Choice[P]] = []
         for number, group in enumerate(route.groups, 1):

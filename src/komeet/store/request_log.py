@@ -4,12 +4,13 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from threading import Condition, Thread
-from typing import Any, final
+from typing import Any, Final, final
 
+import msgspec
 from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, insert, or_, select
 
-from komeet.canonical.record import CallRecord
+from komeet.canonical.record import CallRecord, Tried
 from komeet.core.clock import Clock
 from komeet.core.money import Nano
 from komeet.ledger.screen import screen_text
@@ -24,6 +25,7 @@ _LOG = logging.getLogger(__name__)
 _COLUMNS = tuple(column.name for column in requests.c if column.name != "id")
 _ADD = Bulk(insert(requests), *_COLUMNS)
 _BATCH = 1_000
+_TRAIL: Final = msgspec.json.Decoder(tuple[Tried, ...])
 
 
 class Filter(Struct, frozen=True, kw_only=True):
@@ -228,12 +230,29 @@ def _row(record: CallRecord) -> tuple[Any, ...]:
         names_text(record.losses),
         screen_text(record.upstream_request_id),
         record.replay_of,
+        _trail_text(record.trail),
         record.request_body,
         record.response_body,
     )
 
 
+def _trail_text(trail: tuple[Tried, ...]) -> str:
+    """Return it as JSON; what providers and callers have said in it is screened."""
+    if not trail:
+        return ""
+    screened = [
+        structs.replace(one, model=screen_text(one.model), why=screen_text(one.why), said=screen_text(one.said))
+        for one in trail
+    ]
+    return msgspec.json.encode(screened).decode()
+
+
+def _trail(text: str) -> tuple[Tried, ...]:
+    return _TRAIL.decode(text) if text else ()
+
+
 def _record(row: RowMapping) -> CallRecord:
     plain = {name: row[name] for name in _COLUMNS if name in row and name not in USAGE_COLUMNS}
+    plain["trail"] = _trail(row["trail"])
     plain |= {"tags": names_of(row["tags"]), "losses": names_of(row["losses"]), "cost": Nano(row["cost"])}
     return CallRecord(**plain, usage=usage_of(row))

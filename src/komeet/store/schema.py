@@ -39,7 +39,7 @@ class Line(Struct, frozen=True):
 
 
 LEDGER_LINE = Line("ledger", "ledger_0003", LEDGER)
-REQUESTS_LINE = Line("requests", "requests_0003", REQUESTS)
+REQUESTS_LINE = Line("requests", "requests_0004", REQUESTS)
 
 
 def is_older(engine: Engine, line: Line) -> bool:

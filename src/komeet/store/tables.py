@@ -426,6 +426,7 @@ requests = Table(
     Column("losses", Text, nullable=False),
     Column("upstream_request_id", Text, nullable=False),
     Column("replay_of", Text, nullable=False, server_default=text("''")),
+    Column("trail", Text, nullable=False, server_default=text("''")),
     Column("request_body", LargeBinary),
     Column("response_body", LargeBinary),
 )
