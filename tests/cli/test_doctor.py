@@ -44,7 +44,7 @@ def test_every_provider_that_is_missing_is_named_with_its_variables(komeet: Kome
 
 @pytest.mark.parametrize(
     "row",
-    # A service account's key is a file (tests/config/test_google.py).
+    # A service account's key is a file (tests/config/test_credentials.py).
     [row for row in registry.load().values() if not row.embedded and row.auth != "service_account"],
     ids=lambda row: row.name,
 )
