@@ -41,7 +41,7 @@ def test_who_fails_altogether_is_not_asked_more_than_callers_ask_and_is_found_we
         return whole(ERROR, status=500) if ill else whole(HELLO)
 
     upstream.answer = answer
-    config = towards(upstream.url) | {"embedded": {"enabled": False}, "server": {"workers": 2}}
+    config = towards(upstream.url) | {"failover": {}, "embedded": {"enabled": False}, "server": {"workers": 2}}
     with Gateway(tmp_path, config) as gateway, ThreadPoolExecutor(32) as pool:
 
         def call() -> Said:
