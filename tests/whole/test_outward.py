@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.whole.gateway import Gateway, komeet
+from tests.whole.gateway import ONCE, Gateway, komeet
 from tests.whole.upstream import HELLO, Upstream, whole
 
 from komeet.ledger.port import State
@@ -49,7 +49,8 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def provider(base_url: str, **more: object) -> dict[str, object]:
-    return {"providers": [{"name": "openai", "base_url": base_url, "api_key": "sk-upstream-canary", **more}]}
+    one = {"name": "openai", "base_url": base_url, "api_key": "sk-upstream-canary", **more}
+    return {"providers": [one], "failover": ONCE}
 
 
 def test_a_provider_with_an_authority_and_a_certificate_of_its_own(data_dir: Path) -> None:
