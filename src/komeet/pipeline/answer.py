@@ -11,6 +11,7 @@ from komeet.core.money import dollars
 from komeet.pipeline.bill import estimate_usage, price_usage
 from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
+from komeet.wire.continued import Story
 from komeet.wire.format import Tap
 from komeet.wire.framing import EVENT_STREAM
 from komeet.wire.way import HubTap
@@ -112,10 +113,12 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     Raises:
         UpstreamError: the stream broke or ended early; what had come before has been forwarded.
     """
-    tap = attempt.tap = attempt.known_way.tap()
+    tap = attempt.tap = attempt.known_way.tap(continuable=call.continuable)
+    if isinstance(tap, HubTap) and tap.story is not None:
+        _continued(call, attempt, tap.story)
     call.reply.on_flow(answer.pause, answer.resume)
     stream = _Stream(call, attempt, tap, ports)
-    if not call.known_plan.has_more():
+    if not call.reply.started and not call.known_plan.has_more():
         stream.begin()
     broken: UpstreamError | None = None
     try:
@@ -126,7 +129,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         broken = error
     finally:
         rest, complete = tap.end()
-        attempt.told = tap.done or tap.error is not None
+        attempt.told = tap.done or (tap.error is not None and call.story is None)
         attempt.usage = tap.usage
         attempt.model_served = tap.model
         attempt.service_tier = tap.service_tier
@@ -134,6 +137,14 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         attempt.output_text = tap.output_text()
         attempt.failed = tap.error
     stream.end(rest, broken, complete=complete)
+
+
+def _continued(call: Call, attempt: Attempt, story: Story) -> None:
+    """Remember what the caller is told; where it has been told something, say that another model goes on."""
+    if call.story is not None and _filler(call):
+        candidate = attempt.candidate
+        call.reply.write(f": komeet: continued by {candidate.provider.name}/{candidate.model}\n\n".encode())
+    call.story = story
 
 
 class _Stream:
@@ -188,6 +199,9 @@ class _Stream:
                 raise tap.error or broken or ended_early
             self.begin()
         self._call.error = tap.error
+        if tap.error is not None and self._call.story is not None:
+            reply.write(rest)
+            raise tap.error
         if broken is not None and not tap.done and tap.error is None:
             if isinstance(tap, HubTap):
                 reply.write(rest)  # whoever writes the last words counts on it

@@ -16,8 +16,12 @@ from komeet.limits.limit import Grant
 from komeet.metering.charge import Terms
 from komeet.pipeline.plan import AnyCandidate, Plan
 from komeet.providers.credential import Credential
+from komeet.wire.continued import Story
 from komeet.wire.format import Envelope, Passed, Tap
 from komeet.wire.ways import AnyCaller, WayLike
+
+CONTINUE = b"x-komeet-continue"
+"""The header by which a caller allows another model to end what one has begun."""
 
 REFUSED = "upstream_refused"
 """What is noted of a call that the provider refused as the caller's own mistake, in words that were passed on."""
@@ -56,6 +60,7 @@ class Call:
         "request",
         "settled",
         "status",
+        "story",
         "surface",
         "usage_refused_by",
     )
@@ -93,6 +98,8 @@ class Call:
         """Set where its caller gave it a name, so that it is executed once."""
         self.replay_of = ""
         """The request whose answer this one gets once more."""
+        self.story: Story | None = None
+        """What the caller has been told of a stream that another candidate may have to end."""
         self.usage_refused_by = ""
         """The provider that seems to have refused this call for asking for usage."""
 
@@ -118,6 +125,17 @@ class Call:
         ]
 
     @property
+    def continuable(self) -> bool:
+        """Whether its caller wants a stream that breaks to be ended by another model."""
+        envelope, asked = self.known_envelope, self.request.headers.get(CONTINUE, b"")
+        return asked == b"allow" and envelope.stream and envelope.candidates == 1 and self.format.kind == "generation"
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether what its caller has been told can be gone on with by another model."""
+        return self.story is not None and self.story.can_go_on and not self.reply.finished
+
+    @property
     def known_plan(self) -> Plan:
         """Who is asked; only after `choose`."""
         assert self.plan is not None
@@ -137,6 +155,7 @@ class Attempt:
         "charge",
         "completed",
         "connecting",
+        "continues",
         "cost",
         "credential",
         "ended_us",
@@ -170,7 +189,9 @@ class Attempt:
     ) -> None:
         self.id = numbered("att_", call.id, len(call.attempts))
         self.candidate = candidate
-        self.why = why
+        self.continues = call.story is not None
+        """Whether it goes on with what another one has begun to tell."""
+        self.why = f"{why}; it goes on with what was begun" if self.continues else why
         """Why it is its turn."""
         self.began_us = self.ended_us = 0
         """Microseconds from the first byte of the call."""

@@ -66,7 +66,7 @@ def _after(call: Call, error: KomeetError, ports: Ports) -> Step:
     attempt = call.attempts[-1]
     if isinstance(error, ContextTooLong):
         call.known_plan.need_window(attempt.candidate.context_window)
-    failure = Failure(error=error, sent=attempt.sent, shown=call.reply.started)
+    failure = Failure(error=error, sent=attempt.sent, shown=call.reply.started and not call.unfinished)
     now = ports.clock.monotonic()
     return next_step(
         failure,

@@ -63,7 +63,7 @@ def refuse(call: Call, error: KomeetError) -> None:
 
 def _last_words(call: Call, error: KomeetError) -> bytes:
     """Return what ends a stream in an error; where it was translated, whoever wrote it knows how far it had come."""
-    tap = call.attempts[-1].tap
+    tap = next((one.tap for one in reversed(call.attempts) if one.tap is not None), None)
     if isinstance(tap, HubTap) and isinstance(error, UpstreamError):
         return tap.fail(error)
     return call.format.render_stream_error(error)

@@ -10,6 +10,9 @@ from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
 
+CONTINUED = "continued"
+"""The reason of an attempt that ended what another one had begun to tell the caller."""
+
 _NOT_COUNTED = "not_counted"
 """The reason of an attempt whose tokens nobody told, and that were not counted here either."""
 
@@ -81,7 +84,7 @@ def _reason(attempt: Attempt, error: BaseException | None) -> str:
         return attempt.failed.error_code
     match error:
         case None:
-            return "" if attempt.passed is None else REFUSED
+            return REFUSED if attempt.passed is not None else CONTINUED if attempt.continues else ""
         case KomeetError():
             return error.error_code
         case Exception():

@@ -9,28 +9,33 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from komeet.access.keys import Key
 from komeet.canonical.extent import Extent
 from komeet.canonical.part import Inline
 from komeet.core.errors import (
     BudgetExceeded,
     ContextTooLong,
+    Garbled,
     ModelNotFound,
     NotAllowed,
     UpstreamError,
     UpstreamRefused,
     UpstreamTimedOut,
+    WireError,
 )
 from komeet.core.http import Answer
 from komeet.ledger.port import Hold, Subject
 from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers, streams
 from komeet.pipeline.bill import NOTHING, Bounds, agree, bounds, fitting_limit
-from komeet.pipeline.call import Attempt, Call
+from komeet.pipeline.call import CONTINUE, Attempt, Call
 from komeet.pipeline.choosing import plan_of
 from komeet.pipeline.identify import identify as key_of
 from komeet.pipeline.once import claim_once
 from komeet.pipeline.ports import Ports
 from komeet.providers.provider import JSON_TYPE, outgoing
+from komeet.wire.continued import grown_by
 from komeet.wire.format import Edited, Kind, Passed, Where
 from komeet.wire.formats import choose_format
 from komeet.wire.readable import readable
@@ -63,6 +68,8 @@ async def parse(call: Call, ports: Ports) -> None:  # noqa: ARG001 - stages are 
     call.envelope = call.format.parse_envelope(
         call.request.body, call.request.headers, Where(call.request.path, call.request.query)
     )
+    if call.request.headers.get(CONTINUE, b"allow") != b"allow":
+        raise WireError(f"`{CONTINUE.decode()}` is `allow`, or is left out.", param=CONTINUE.decode())
 
 
 async def choose(call: Call, ports: Ports) -> None:
@@ -97,8 +104,9 @@ async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
         call.known_envelope,
         id=call.id.removeprefix("req_"),
         created=call.arrived_at // 1000,
-        pass_through=ports.policy.pass_through and name not in profile.dialect.translated,
+        pass_through=ports.policy.pass_through and name not in profile.dialect.translated and not call.continuable,
         strict=(provider.losses or ports.policy.losses) == "refuse",
+        story=call.story,
     )
 
 
@@ -137,16 +145,19 @@ def worst_case(call: Call, attempt: Attempt, ports: Ports) -> tuple[Bounds, Exte
     """
     agree(call, attempt, ports)
     candidate = attempt.candidate
+    more = 0 if call.story is None else grown_by(call.story.text)
     bounded = ports.ledger.is_bounded(_subject(call.known_key), candidate.provider.name, candidate.model)
     if not bounded or candidate.price is None:
         # Nothing is refused for want of room: a bound from the sizes alone keeps the hold honest at no cost.
         envelope = call.known_envelope
-        extent = Extent(bytes=envelope.size, inputs=envelope.inputs, candidates=envelope.candidates)
+        extent = Extent(bytes=envelope.size + more, inputs=envelope.inputs, candidates=envelope.candidates)
         limit = envelope.output_limit
         if limit is None:
             limit = attempt.candidate.profile.output_limit or ports.policy.budget_output_tokens
         return _bounds(attempt, extent, limit) or NOTHING, None
     extent = call.format.measure(call.known_envelope)
+    if more:
+        extent = replace(extent, bytes=extent.bytes + more)
     if extent.hosted_tools:
         raise NotAllowed(
             "Tools that the provider runs have no upper bound of cost; an API key with a budget may not use them.",
@@ -315,6 +326,8 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
     assert attempt.answer is not None
     if call.known_envelope.stream and streams(attempt):
         await answer_stream(call, attempt, attempt.answer, ports)
+    elif call.reply.started:
+        raise Garbled(f"{attempt.candidate.provider.name} sent no stream.")
     else:
         await answer_whole(call, attempt, attempt.answer, ports)
 

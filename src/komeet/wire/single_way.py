@@ -83,7 +83,7 @@ class SingleWay(Generic[Q, A]):
     def inline(self, url: str, fetched: Inline) -> None:
         """Put what was fetched in the place of its address: nothing was."""
 
-    def tap(self) -> Tap:
+    def tap(self, *, continuable: bool = False) -> Tap:  # noqa: ARG002 - there is nothing to go on with
         """Return what a stream is fed to: there is none."""
         raise InternalError("A call of this kind has no stream.")
 

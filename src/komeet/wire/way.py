@@ -30,6 +30,7 @@ from komeet.canonical.unfold import unfold
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import Garbled, Unrepresentable, UpstreamError, WireError
+from komeet.wire.continued import Story, asked_on
 from komeet.wire.format import (
     Asked,
     Caller,
@@ -80,12 +81,13 @@ class Way:
         created: Unix seconds, likewise.
         pass_through: whether the identity path may be taken.
         strict: whether a call that would lose anything is refused.
+        story: what its caller has been told of the answer, where another attempt has begun it.
 
     Raises:
         WireError: 400, the request has to be understood whole, and cannot be.
     """
 
-    __slots__ = ("_asked", "_caller", "_passing", "_strict", "envelope", "target")
+    __slots__ = ("_asked", "_caller", "_passing", "_story", "_strict", "envelope", "target")
 
     def __init__(
         self,
@@ -97,6 +99,7 @@ class Way:
         created: int,
         pass_through: bool = True,
         strict: bool = False,
+        story: Story | None = None,
     ) -> None:
         self._caller = caller
         self.target = target
@@ -105,6 +108,9 @@ class Way:
         like = caller.name == target.name and envelope.stream_type == EVENT_STREAM
         self._passing: Passing | None = target.passing if like and pass_through and not envelope.sealed else None
         request = caller.parse_request(envelope) if self._passing is None else Request(model=envelope.model, turns=())
+        if story is not None:
+            request = asked_on(request, story.text)
+        self._story = story
         self._asked = Asked(envelope=envelope, request=request, id=id, created=created)
 
     @property
@@ -157,11 +163,16 @@ class Way:
         turns = tuple([replace(turn, parts=_inlined(turn.parts, url, fetched)) for turn in request.turns])
         self._asked = replace(self._asked, request=replace(request, turns=turns))
 
-    def tap(self) -> Tap:
-        """Return what a stream is fed to."""
+    def tap(self, *, continuable: bool = False) -> Tap:
+        """Return what a stream is fed to; `continuable`: another may have to end what this one begins."""
         if self._passing is not None:
             return self._passing.tap(include_usage=self.envelope.include_usage)
-        renderer = self._caller.stream_renderer(self._asked)
+        story = self._story
+        if story is not None:
+            story.go_on()
+        elif continuable:
+            story = Story(self._caller.stream_renderer(self._asked))
+        renderer = story or self._caller.stream_renderer(self._asked)
         return HubTap(self.target.framing(), self.target.stream_parser(), renderer, self._restorer())
 
     def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError:
@@ -332,6 +343,7 @@ class HubTap:
         "first_content",
         "model",
         "service_tier",
+        "story",
         "usage",
     )
 
@@ -339,6 +351,8 @@ class HubTap:
         self._framing = framing
         self._parser = parser
         self._renderer = renderer
+        self.story = renderer if isinstance(renderer, Story) else None
+        """Set where another may end what this one begins: an error is told by `fail` only, when it is the end."""
         self._restorer = None if restorer.idle else restorer
         self._pieces: list[str] = []
         self._unmetered = False
@@ -413,6 +427,8 @@ class HubTap:
 
     def _told(self, event: Event) -> bytes:
         self._meter(event)
+        if self.story is not None and isinstance(event, Fail):
+            return b""
         if self._restorer is None:
             return self._renderer.feed(event)
         return b"".join([self._renderer.feed(told) for told in self._restorer.feed(event)])

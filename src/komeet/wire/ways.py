@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 from komeet.canonical.part import Inline
 from komeet.catalog.profile import Profile
 from komeet.core.errors import InternalError, KomeetError, UpstreamError
+from komeet.wire.continued import Story
 from komeet.wire.format import Caller, Edited, Envelope, Passed, Tap, Target
 from komeet.wire.single import (
     EmbeddingCaller,
@@ -63,7 +64,7 @@ class WayLike(Protocol):
 
     def inline(self, url: str, fetched: Inline) -> None: ...
 
-    def tap(self) -> Tap: ...
+    def tap(self, *, continuable: bool = False) -> Tap: ...
 
     def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError: ...
 
@@ -77,8 +78,9 @@ def way_between(
     created: int,
     pass_through: bool = True,
     strict: bool = False,
+    story: Story | None = None,
 ) -> WayLike:
-    """Return the way between two formats of one kind.
+    """Return the way between two formats of one kind; arguments as those of `way.Way`.
 
     Raises:
         WireError: 400, the request has to be understood whole, and cannot be.
@@ -86,7 +88,9 @@ def way_between(
     """
     if not isinstance(caller, SingleCaller) and not isinstance(target, SingleTarget):
         # First, since it is the usual case, and the looks below take longer than making the way does.
-        return Way(caller, target, envelope, id=id, created=created, pass_through=pass_through, strict=strict)
+        return Way(
+            caller, target, envelope, id=id, created=created, pass_through=pass_through, strict=strict, story=story
+        )
     match caller, target:
         case EmbeddingCaller(), EmbeddingTarget():
             return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
