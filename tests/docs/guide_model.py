@@ -113,5 +113,3 @@ def _form(asked: Asked) -> str:
     deadline = "2026-12-04" if asked.wish.startswith("Put this right") else "Friday"
     task = {"owner": "Ann", "deadline": deadline, "task": "Send the offer."}
     return json.dumps({"summary": "Ann sends the offer; the new logo is fine.", "tasks": [task]})
-
-

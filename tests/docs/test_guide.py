@@ -1,10 +1,8 @@
-"""The guide, as it is written, against a running Komeet with its configurations: each block runs, and prints what it says.
-
-To see what blocks print now: `python -m tests.docs.test_guide` is not needed, a failing test shows it.
-"""
+"""The guide, as it is written, against a running Komeet with its configurations: each block prints what it says."""
 
 import shutil
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -43,7 +41,10 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
 
 
 def test_nothing_on_the_page_is_left_unrun() -> None:
-    assert {block.language for block in BLOCKS} == {"yaml", "sh", "python"}
+    assert {block.language for block in BLOCKS} <= {"yaml", "sh", "python", "text"}
+    assert {block.section for block in BLOCKS} == {"1", "2", "3", "4", "5", "6", "7", "8"}
+    assert "```" not in "".join(block.text + block.expected for block in BLOCKS)
+    assert PAGE.read_text("utf-8").count("```") == 2 * sum(1 + bool(block.expected) for block in BLOCKS)
 
 
 @pytest.mark.parametrize("block", [pytest.param(one, id=one.name) for one in BLOCKS if one.language == "yaml"])
@@ -57,3 +58,94 @@ def test_a_block_runs_and_prints_what_the_page_says(followed: Followed, block: B
     ran = followed.ran[block.number]
     assert ran.status == 0, ran.complained
     assert agrees(block.expected, ran.printed), f"it printed:\n{ran.printed}\n{ran.complained}"
+
+
+@pytest.mark.slow
+def test_the_provider_understood_every_call(followed: Followed) -> None:
+    assert followed.model.puzzled == []
+
+
+@pytest.mark.slow
+def test_effort_reaches_both_vendors(followed: Followed) -> None:
+    primes = [body for body in followed.model.bodies if "8051" in str(body.get("messages"))]
+    efforts = [body["reasoning_effort"] for body in primes if body["model"] == "gpt-5.2"]
+    assert efforts == ["none", "low", "high", "xhigh", "high"]
+    (claude,) = [body for body in primes if body["model"] == "claude-opus-4-5"]
+    assert claude["thinking"]["type"] == "enabled"
+    assert claude["thinking"]["budget_tokens"] >= 1024
+    assert "temperature" not in claude
+
+
+@pytest.mark.slow
+def test_what_the_model_is_told_is_told_to_it(followed: Followed) -> None:
+    sent = [str(body) for body in followed.model.bodies]
+    assert any("does not match" in body and "A100" in body for body in sent), "the tool's mistake"
+    assert any("Put this right" in body and "is not a" in body for body in sent), "the mistake in the JSON"
+    forms = [body for body in followed.model.bodies if "response_format" in body]
+    assert [(body["temperature"], body["response_format"]["json_schema"]["strict"]) for body in forms] == [
+        (0, True)
+    ] * 2
+    assert {body["model"] for body in followed.model.bodies if body.get("prompt_cache_key") == "handbook"} == {
+        "gpt-5.2"
+    }
+
+
+@pytest.mark.slow
+def test_routine_work_goes_to_a_small_model_and_tools_do_not(followed: Followed) -> None:
+    small = followed.gateway.chat(model="auto", messages=[{"role": "user", "content": "What is a comet?"}])
+    assert small.status == 200
+    assert followed.model.bodies[-1]["model"] == "gpt-5-mini"
+    assert {body["model"] for body in followed.model.bodies if "tools" in body} == {"gpt-5.2"}
+
+
+@pytest.mark.slow
+def test_a_partner_is_charged_a_fifth_less(followed: Followed) -> None:
+    call = {"model": "openai/gpt-5.2", "messages": [{"role": "user", "content": "Is 8051 a prime number?"}]}
+    partner = followed.gateway.create_key("partner", "--tag", "partner")
+    mine, theirs = (Decimal(followed.gateway.chat(key, **call).headers["x-komeet-cost"]) for key in (None, partner))
+    assert theirs == mine * Decimal("0.8")
+
+
+@pytest.mark.slow
+def test_a_fine_tuned_model_has_the_price_of_the_page(followed: Followed) -> None:
+    call = {"model": "openai/ft:gpt-4.1-mini:acme::1", "messages": [{"role": "user", "content": "What is a comet?"}]}
+    answer = followed.gateway.chat(**call)
+    used = answer.json["usage"]
+    cost = Decimal("0.80") * used["prompt_tokens"] + Decimal("3.20") * used["completion_tokens"]
+    assert Decimal(answer.headers["x-komeet-cost"]) == cost / 1_000_000
+
+
+@pytest.mark.slow
+def test_the_budget_is_the_one_of_the_page(followed: Followed) -> None:
+    key = followed.gateway.create_key("poor", "--budget", "0.000001", "--tag", "ci")
+    before = len(followed.model.bodies)
+    assert followed.gateway.chat(key).status == 402
+    assert len(followed.model.bodies) == before
+
+
+@pytest.mark.slow
+def test_there_is_no_endpoint_for_batches(followed: Followed) -> None:
+    assert followed.gateway.request("POST", "/v1/batches", b"{}").status == 404
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "same"),
+    [
+        ("a\n", "a \n", True),
+        ("a … c\n", "a b c\n", True),
+        ("…\n", "", True),
+        ("", "", True),
+        ("", "a\n", False),
+        ("a\n", "a\nb\n", False),
+        ("a … c\n", "a b d\n", False),
+        ("a.c\n", "abc\n", False),
+    ],
+)
+def test_what_is_printed_is_compared(expected: str, printed: str, same: bool) -> None:
+    assert agrees(expected, printed) is same
+
+
+def test_an_output_belongs_to_the_block_right_before_it() -> None:
+    page = "## 1. A\n```sh\na\n```\n\n```text\nb\n```\nAnd\n```text\nc\n```\n## 2. B\n```python\nd\n```\n"
+    found = [(block.section, block.language, block.text, block.expected) for block in blocks(page)]
+    assert found == [("1", "sh", "a\n", "b\n"), ("1", "text", "c\n", ""), ("2", "python", "d\n", "")]
