@@ -1,7 +1,6 @@
 """The provider behind docs/guide.md: a model that knows the questions asked there, and a prompt cache."""
 
 import json
-import os
 from typing import Any
 
 from tests.clients.model import Asked
@@ -85,14 +84,20 @@ class GuideModel:
 
     def _usage(self, asked: Asked, body: Any, written: int) -> Usage:
         prompt = body["model"] + "\n".join(turn.text for turn in asked.turns)
-        alike = max((len(os.path.commonprefix([prompt, earlier])) // 4 for earlier in self._prompts), default=0)
+        alike = max((_alike(prompt, earlier) // 4 for earlier in self._prompts), default=0)
         self._prompts.append(prompt)
         cached = alike // _CACHED_STEP * _CACHED_STEP if alike >= _CACHED_FROM else 0
         return len(prompt) // 4, cached, written
 
 
+def _alike(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
 def _effort(body: Any) -> str:
-    return body.get("reasoning_effort") or (body.get("reasoning") or {}).get("effort") or ""
+    reasoning: dict[str, str] = body.get("reasoning") or {}
+    return str(body.get("reasoning_effort") or reasoning.get("effort") or "")
 
 
 def _words(wish: str) -> str:
