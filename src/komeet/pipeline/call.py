@@ -3,6 +3,8 @@
 from typing import Protocol
 
 from komeet.access.keys import Key
+from komeet.cache.entry import Entry
+from komeet.cache.policy import Result
 from komeet.canonical.loss import Loss
 from komeet.canonical.usage import Usage
 from komeet.core.clock import Clock
@@ -30,6 +32,14 @@ class Ending(Protocol):
         ...
 
 
+class Following(Protocol):
+    """Learns how a call ended, once everything is known of it."""
+
+    def ended(self, call: "Call") -> None:
+        """Take note of it; never blocks, never raises."""
+        ...
+
+
 class Call:
     """One request of a caller, from its arrival to the record of its end."""
 
@@ -38,11 +48,14 @@ class Call:
         "admitted_key",
         "arrived_at",
         "attempts",
+        "cache",
         "envelope",
         "error",
         "fault",
+        "filling",
         "format",
         "grants",
+        "hit",
         "id",
         "key",
         "latency_us",
@@ -55,6 +68,7 @@ class Call:
         "settled",
         "status",
         "surface",
+        "told",
         "usage_refused_by",
     )
 
@@ -89,6 +103,14 @@ class Call:
         """Set where its caller gave it a name, so that it is executed once."""
         self.replay_of = ""
         """The request whose answer this one gets once more."""
+        self.cache: Result = ""
+        """What the cache has to do with it."""
+        self.told: bytes | None = None
+        """The body that it got from there."""
+        self.hit: Entry | None = None
+        """What it was answered with from there."""
+        self.filling: Following | None = None
+        """Set where its answer may be kept there."""
         self.usage_refused_by = ""
         """The provider that seems to have refused this call for asking for usage."""
 

@@ -228,6 +228,8 @@ def _row(record: CallRecord) -> tuple[Any, ...]:
         names_text(record.losses),
         screen_text(record.upstream_request_id),
         record.replay_of,
+        record.cache,
+        record.saved,
         record.request_body,
         record.response_body,
     )
@@ -235,5 +237,10 @@ def _row(record: CallRecord) -> tuple[Any, ...]:
 
 def _record(row: RowMapping) -> CallRecord:
     plain = {name: row[name] for name in _COLUMNS if name in row and name not in USAGE_COLUMNS}
-    plain |= {"tags": names_of(row["tags"]), "losses": names_of(row["losses"]), "cost": Nano(row["cost"])}
+    plain |= {
+        "tags": names_of(row["tags"]),
+        "losses": names_of(row["losses"]),
+        "cost": Nano(row["cost"]),
+        "saved": Nano(row["saved"]),
+    }
     return CallRecord(**plain, usage=usage_of(row))
