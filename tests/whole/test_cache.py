@@ -301,7 +301,7 @@ def test_another_route_of_the_same_name_misses_and_answers_outlive_a_restart(
     settings["routes"][0]["groups"][0]["candidates"] = [{"model": "gpt-5.2"}, {"model": "gpt-5.1"}]
     with gateway:
         assert verdict(ask(gateway, "kept", how=None, model="smart")) == "miss"
-    assert oct((tmp_path / "cache.db").stat().st_mode)[-3:] == "600"
+    assert oct((tmp_path / "answers.db").stat().st_mode)[-3:] == "600"
 
 
 def test_an_organisation_may_share(shared_upstream: Upstream, upstream: Upstream, tmp_path: Path) -> None:
@@ -325,4 +325,4 @@ def test_a_key_whose_budget_is_spent_still_gets_what_is_there(running: Gateway, 
 def test_without_a_word_of_it_there_is_no_cache(gateway: Gateway, upstream: Upstream) -> None:
     assert [verdict(ask(gateway, "off")) for _ in range(2)] == [None, None]
     assert len(upstream.received) == 2
-    assert not (gateway.data_dir / "cache.db").exists()
+    assert not (gateway.data_dir / "answers.db").exists()

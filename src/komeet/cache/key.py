@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+import msgspec
 from msgspec import Raw, Struct
 
 from komeet.core.http import Headers
@@ -30,7 +31,7 @@ class Question(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     """Those that change an answer."""
     members: tuple[tuple[str, bytes], ...] = ()
-    """The members of the body, sorted, each byte for byte."""
+    """The members of the body, sorted, each as it was written but for white space."""
 
 
 def digest_of(question: Question) -> bytes:
@@ -45,10 +46,18 @@ def digest_of(question: Question) -> bytes:
 def members_of(fields: Mapping[str, Raw]) -> tuple[tuple[str, bytes], ...]:
     """Return what a body says, whatever the order of its members, and whether or not it is to be streamed.
 
-    Only the order of the top level is ignored, which no provider can see a meaning in: what is inside (the properties
-    of a schema, say) reaches the model in the order in which it was written.
+    Only what cannot have a meaning is ignored: the order of the top level, and white space between tokens. What is
+    inside (the properties of a schema, say) reaches the model in the order in which it was written, and numbers and
+    texts count as they were written.
+
+    Args:
+        fields: the top level of a body that was checked to be JSON.
     """
-    return tuple(sorted((name, bytes(value)) for name, value in fields.items() if name not in _HOW))
+    return tuple(sorted((name, _tight(value)) for name, value in fields.items() if name not in _HOW))
+
+
+def _tight(value: Raw) -> bytes:
+    return msgspec.json.format(bytes(value), indent=-1)
 
 
 def headers_of(headers: Mapping[bytes, bytes], understood: Headers) -> tuple[tuple[bytes, bytes], ...]:

@@ -41,7 +41,7 @@ class Cache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database: Annotated[
         Secret | None,
         Meta(
-            description="Another PostgreSQL, or `local` for `cache.db` in the data directory of each machine."
+            description="Another PostgreSQL, or `local` for `answers.db` in the data directory of each machine."
             " Default: where the request log is."
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""The table of the response cache, which lives in `cache.db`: a file of its own, that may be deleted at any time."""
+"""The table of the response cache, which lives in `answers.db`: a file of its own, that may be deleted at any time."""
 
 from typing import Final
 

@@ -16,7 +16,7 @@ LOCAL: Final = "local"
 
 LEDGER_FILE: Final = "komeet.db"
 REQUESTS_FILE: Final = "requests.db"
-CACHE_FILE: Final = "cache.db"
+CACHE_FILE: Final = "answers.db"
 
 
 class Databases(Struct, frozen=True, kw_only=True):
