@@ -326,3 +326,56 @@ def test_without_a_word_of_it_there_is_no_cache(gateway: Gateway, upstream: Upst
     assert [verdict(ask(gateway, "off")) for _ in range(2)] == [None, None]
     assert len(upstream.received) == 2
     assert not (gateway.data_dir / "answers.db").exists()
+
+
+FORMATS: dict[str, tuple[str, str | None, dict[str, Any]]] = {
+    "messages": (
+        "/v1/messages",
+        None,
+        {"model": "gpt-5.2", "max_tokens": 50, "messages": [{"role": "user", "content": "m"}]},
+    ),
+    "responses": ("/v1/responses", None, {"model": "gpt-5.2", "input": "r"}),
+    "gemini": (
+        "/v1beta/models/gpt-5.2:generateContent",
+        "/v1beta/models/gpt-5.2:streamGenerateContent?alt=sse",
+        {"contents": [{"role": "user", "parts": [{"text": "g"}]}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("streamed_first", [False, True])
+def test_callers_of_every_format_get_it_in_either_form(
+    running: Gateway, upstream: Upstream, name: str, streamed_first: bool
+) -> None:
+    path, stream_path, body = FORMATS[name]
+    body = body | ({"user": str(streamed_first)} if name == "responses" else {})
+    key = running.create_key(f"{name}-{streamed_first}")
+
+    def call(streamed: bool) -> Answer:
+        said = body | ({"stream": True} if streamed and stream_path is None else {})
+        address = stream_path if streamed and stream_path is not None else path
+        return running.request("POST", address, json.dumps(said).encode(), {"x-komeet-cache": "use"}, key)
+
+    upstream.answer = lambda got: stream(*STREAMED) if got.json.get("stream") else whole(HELLO)
+    answers = [call(streamed) for streamed in (streamed_first, not streamed_first, streamed_first, not streamed_first)]
+    assert [answer.status for answer in answers] == [200] * 4
+    assert [verdict(answer) for answer in answers] == ["miss", "hit", "hit", "hit"]
+    assert answers[2].body == answers[0].body
+    for answer in answers:
+        assert b"Hello." in answer.body or all(piece in answer.body for piece in (b"Hel", b"lo."))
+    assert len(upstream.received) == 1
+
+
+def test_embeddings_are_kept_and_legacy_completions_are_not(running: Gateway, upstream: Upstream) -> None:
+    told = {"object": "list", "model": "e", "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+            "usage": {"prompt_tokens": 2, "total_tokens": 2}}  # fmt: skip
+    upstream.answer = lambda _: whole(told)
+    body = json.dumps({"model": "text-embedding-3-small", "input": "x"}).encode()
+    answers = [running.request("POST", "/v1/embeddings", body, {"x-komeet-cache": "use"}) for _ in range(2)]
+    assert [verdict(answer) for answer in answers] == ["miss", "hit"]
+    assert answers[0].json == answers[1].json
+    assert len(upstream.received) == 1
+    upstream.answer = lambda _: whole(HELLO)
+    body = json.dumps({"model": "gpt-5.2", "prompt": "x"}).encode()
+    assert verdict(running.request("POST", "/v1/completions", body, {"x-komeet-cache": "use"})) == "bypassed"
