@@ -197,12 +197,11 @@ class Gateway:
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
         limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
         health = HealthBook(breaker_of(self._config.failover))
-        router = Router(self.directory, routes_of(self._config.routes), health)
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
             directory=self.directory,
-            router=router,
+            router=Router(self.directory, routes_of(self._config.routes), health),
             retries=Retries(retry_of(self._config.failover)),
             credentials=Credentials(Keyring(self._clock, self._tasks, self._client), health),
             learned=Learned(),
@@ -245,11 +244,10 @@ class Gateway:
                 "komeet_request_log_dropped": ("Lines lost to the request log", lambda: self._store.requests.dropped),
             }
         )
-        cors = self._config.server.cors
         application = Application(
             routes(ports, self._missing, self._exposition, self._payments()),
             ports,
-            Cors(cors.origins) if cors.origins else None,
+            self._cors(),
             turns,
         )
         await self._start_work(self._client)
@@ -303,6 +301,10 @@ class Gateway:
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
+
+    def _cors(self) -> Cors | None:
+        origins = self._config.server.cors.origins
+        return Cors(origins) if origins else None
 
     def _cache(self) -> Cache | None:
         if self._answers is None:

@@ -21,7 +21,12 @@ CHAT = "/v1/chat/completions"
 
 def config(upstream: Upstream, **cache: Any) -> dict[str, Any]:
     """One worker, so that what is kept is there for the next call of the test."""
-    provider = {"name": "openai", "base_url": upstream.url, "api_key": "sk-upstream-canary"}
+    provider = {
+        "name": "openai",
+        "base_url": upstream.url,
+        "api_key": "sk-upstream-canary",
+        "formats": ["openai_chat", "openai_embeddings"],
+    }
     return {
         "providers": [provider],
         "failover": ONCE,
