@@ -12,7 +12,8 @@ USE = Wish(how="use")
 
 
 def key(**more: Any) -> Key:
-    return Key(**({"id": "key_1", "name": "app", "digest": b"", "hint": "", "account": 1, "created_at": 0} | more))
+    fields: dict[str, Any] = {"id": "key_1", "name": "app", "digest": b"", "hint": "", "account": 1, "created_at": 0}
+    return Key(**(fields | more))
 
 
 def test_it_is_off_unless_somebody_who_may_says_otherwise() -> None:

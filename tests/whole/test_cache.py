@@ -1,6 +1,7 @@
 """The response cache with the real command: who gets which answer once more, in which form, and what it costs."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -384,3 +385,55 @@ def test_embeddings_are_kept_and_legacy_completions_are_not(running: Gateway, up
     upstream.answer = lambda _: whole(HELLO)
     body = json.dumps({"model": "gpt-5.2", "prompt": "x"}).encode()
     assert verdict(running.request("POST", "/v1/completions", body, {"x-komeet-cache": "use"})) == "bypassed"
+
+
+def test_where_the_one_that_is_asked_leaves_another_goes_on(running: Gateway, upstream: Upstream) -> None:
+    body = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": "leaves"}]}).encode()
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: komeet\r\nAuthorization: Bearer {running.key}\r\n"
+        f"x-komeet-cache: use\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    release = threading.Event()
+
+    def holding(received: Received) -> Iterator[Step]:
+        if received is upstream.received[0]:
+            release.wait(30)
+        yield from whole(HELLO)
+
+    upstream.answer = holding
+    with ThreadPoolExecutor(1) as pool:
+        with socket.create_connection(("127.0.0.1", running.port)) as connection:
+            connection.sendall(head.encode() + body)
+            until(lambda: len(upstream.received) == 1)
+            pending = pool.submit(running.request, "POST", CHAT, body, {"x-komeet-cache": "use"})
+            until(lambda: counter(running, "komeet_calls_running") == 2)
+        answer = pending.result(30)
+        release.set()
+    assert (answer.status, verdict(answer)) == (200, "miss")
+    assert len(upstream.received) == 2
+
+
+def test_a_name_for_a_call_goes_along_with_the_cache(running: Gateway, upstream: Upstream) -> None:
+    body = json.dumps({"model": "gpt-5.2", "messages": [{"role": "user", "content": "named"}]}).encode()
+
+    def call(name: str) -> Answer:
+        return running.request("POST", CHAT, body, {"x-komeet-cache": "use", "idempotency-key": name})
+
+    first, replay, hit, again = call("n-1"), call("n-1"), call("n-2"), call("n-2")
+    assert [verdict(each) for each in (first, replay, hit, again)] == ["miss", None, "hit", "hit"]
+    assert replay.headers["idempotent-replayed"] == "true"
+    assert len({each.body for each in (first, replay, hit, again)}) == 1
+    assert len(upstream.received) == 1
+
+
+def test_a_stopgap_is_not_kept(shared_upstream: Upstream, upstream: Upstream, tmp_path: Path) -> None:
+    settings = config(shared_upstream, enabled=True)
+    settings["failover"] = {}
+    settings["routes"][0]["groups"][0]["candidates"] = [{"model": "gpt-5.2"}, {"model": "gpt-5.1"}]
+    down = whole({"error": {"message": "down", "type": "server_error"}}, 503)
+    upstream.answer = lambda got: down if got.json["model"] == "gpt-5.2" else whole(HELLO)
+    with Gateway(tmp_path, settings) as gateway:
+        answer = ask(gateway, "stopgap", how=None, model="smart")
+        assert (answer.status, verdict(answer)) == (200, "miss")
+        upstream.answer = lambda _: whole(HELLO)
+        assert [verdict(ask(gateway, "stopgap", how=None, model="smart")) for _ in range(2)] == ["miss", "hit"]

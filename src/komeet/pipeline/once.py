@@ -21,7 +21,7 @@ _LONGEST: Final = 255
 WHOLE_MOST: Final = 1 << 20
 STREAM_MOST: Final = 64 << 10
 """Bytes of an answer that are kept."""
-_OF_THE_CALL: Final = (b"retry-after", b"x-komeet-cost")
+_OF_THE_CALL: Final = (b"retry-after", b"x-komeet-cost", b"x-komeet-cache")
 _LIMITS: Final = b"x-ratelimit-"
 
 
