@@ -14,6 +14,7 @@ from komeet.api.payments import Payments
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
 from komeet.catalog import profiles
+from komeet.config.caching import policy_of
 from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
 from komeet.config.own import own_prices
@@ -43,6 +44,7 @@ from komeet.net.trust import TlsFileError, Trust
 from komeet.net.turns import Turns
 from komeet.pipeline.admission import Admission
 from komeet.pipeline.credentials import Credentials
+from komeet.pipeline.flights import Cache
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
@@ -55,6 +57,7 @@ from komeet.store.bookkeeper import Bookkeeper
 from komeet.store.database import Store
 from komeet.store.engine import Databases
 from komeet.store.payments import LedgerPayments
+from komeet.store.response_cache import ResponseCache
 from komeet.store.retention import Keep, Retention
 from komeet.telemetry.crossings import Crossings
 from komeet.telemetry.metrics import Metrics
@@ -118,6 +121,8 @@ def databases_of(config: Config) -> Databases:
     return Databases(
         ledger=config.ledger.database,
         requests=config.request_log.database,
+        cache=config.cache.database,
+        caching=policy_of(config.cache, config.routes).possible,
         key_grace=config.ledger.key_grace_seconds,
     )
 
@@ -174,6 +179,7 @@ class Gateway:
             self._clock,
             Keep(days=config.request_log.keep_days, bodies_days=config.request_log.keep_bodies_days),
         )
+        self._answers: Final = _answers(config, self._store, self._clock)
         self._tasks: Final = Tasks()
         self._stalls: Final = StallWatch(self._clock)
         self.metrics: Final = Metrics()
@@ -191,12 +197,11 @@ class Gateway:
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
         limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
         health = HealthBook(breaker_of(self._config.failover))
-        router = Router(self.directory, routes_of(self._config.routes), health)
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
             directory=self.directory,
-            router=router,
+            router=Router(self.directory, routes_of(self._config.routes), health),
             retries=Retries(retry_of(self._config.failover)),
             credentials=Credentials(Keyring(self._clock, self._tasks, self._client), health),
             learned=Learned(),
@@ -210,17 +215,17 @@ class Gateway:
             admission=admission,
             limits=limits,
             once=self._store.once,
+            cache=self._cache(),
             sales=sales_of(self._config.sales),
             observers=(self._store.requests, self.metrics, UnpricedAlarm(self._clock)),
             policy=_policy(self._config),
         )
         turns = Turns(self._clock, asyncio.get_running_loop().call_soon, self._config.server.max_wait_seconds)
         self._watch(admission, limits, turns)
-        cors = self._config.server.cors
         application = Application(
             routes(ports, self._missing, self._exposition, self._payments()),
             ports,
-            Cors(cors.origins) if cors.origins else None,
+            self._cors(),
             turns,
         )
         await self._start_work(self._client)
@@ -269,6 +274,8 @@ class Gateway:
         await self._store.nodes.start(self._tasks.spawn)
         await self._store.once.start(self._tasks.spawn)
         await self._retention.start(self._tasks.spawn)
+        if self._answers is not None:
+            await self._answers.start(self._tasks.spawn)
         if self._books is not None:
             await self._books.start(self._tasks.spawn)
         self._stalls.start()
@@ -288,6 +295,8 @@ class Gateway:
             ending.push_async_callback(self._tasks.drain, patience)
             ending.push_async_callback(self._crossings.stop)
             ending.push_async_callback(self._retention.stop)
+            if self._answers is not None:
+                ending.push_async_callback(self._answers.stop)
             if self._books is not None:
                 ending.push_async_callback(self._books.stop)
             ending.push_async_callback(self._store.nodes.stop)
@@ -296,6 +305,15 @@ class Gateway:
             ending.push_async_callback(self._store.keys.stop)
             if self._embedded is not None:
                 ending.push_async_callback(self._embedded.close)
+
+    def _cors(self) -> Cors | None:
+        origins = self._config.server.cors.origins
+        return Cors(origins) if origins else None
+
+    def _cache(self) -> Cache | None:
+        if self._answers is None:
+            return None
+        return Cache(self._answers, policy_of(self._config.cache, self._config.routes), self._clock)
 
     def _payments(self) -> Payments | None:
         secret = self._config.payments.webhook_secret
@@ -327,6 +345,12 @@ def _open_store(config: Config, data_dir: Path, clock: Clock, team: Team | None)
     if team is None:
         return Store.open(data_dir, clock, durability=durability, databases=databases)
     return Store.join(data_dir, clock, durability=durability, session=team.session, databases=databases)
+
+
+def _answers(config: Config, store: Store, clock: Clock) -> ResponseCache | None:
+    if store.files.cache is None:
+        return None
+    return ResponseCache(store.files.cache, clock, most_bytes=config.cache.max_bytes)
 
 
 def _policy(config: Config) -> Policy:

@@ -8,16 +8,17 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from komeet.core.clock import ManualClock
+from komeet.store.cache_table import CACHE
 from komeet.store.quiet_log import QuietLog
 from komeet.store.tables import LEDGER, REQUESTS, accounts, holds
 
 
 def test_the_tables_are_valid_for_postgresql() -> None:
     dialect = postgresql.dialect()
-    for table in (*LEDGER.sorted_tables, *REQUESTS.sorted_tables):
+    for table in (*LEDGER.sorted_tables, *REQUESTS.sorted_tables, *CACHE.sorted_tables):
         made = str(CreateTable(table).compile(dialect=dialect))
         assert "ROWID" not in made
-        for column in ("amount", "cost", "posted", "held", "hard_limit", "at", "ended_at"):
+        for column in ("amount", "cost", "posted", "held", "hard_limit", "at", "ended_at", "created_at", "expires_at"):
             assert column not in table.c or f"{column} BIGINT" in made
         for index in table.indexes:
             assert str(CreateIndex(index).compile(dialect=dialect))

@@ -63,9 +63,13 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     upstream_request_id: str = ""
     """The provider's own id of the call, for its support."""
     replay_of: str = ""
-    """The request whose answer the caller got once more (`Idempotency-Key`): this one was not executed."""
+    """The request whose answer the caller got once more (`Idempotency-Key`, the cache): this one was not executed."""
     trail: tuple[Tried, ...] = ()
     """Who was asked and who was not; nothing where it went to whom it named, and nowhere else."""
+    cache: str = ""
+    """`hit`, `miss`, `refreshed` or `bypassed`; empty: the response cache had nothing to do with it."""
+    saved: Nano = Nano(0)
+    """What a hit would have cost: what the provider billed for the answer when it was made."""
     request_body: bytes | None = None
     """Only where the key asks for bodies to be kept."""
     response_body: bytes | None = None

@@ -58,12 +58,26 @@ class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     when: Annotated[When, Meta(description="Which calls the group is for; default: all.")] = When()
 
 
+class RouteCache(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether the calls of a route are answered from the cache (docs/cache.md)."""
+
+    enabled: Annotated[bool, Meta(description="Whether they are.")] = True
+    ttl_seconds: Annotated[
+        Annotated[int, Meta(ge=1, le=31_536_000)] | None,
+        Meta(description="How long an answer is good for; default: `cache.ttl_seconds`."),
+    ] = None
+
+
 class Route(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A name that callers use like a model's."""
 
     name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}$", description="What callers write.")]
     groups: Annotated[tuple[Group, ...], Meta(min_length=1, description="Asked one after the other.")]
     description: Annotated[str, Meta(description="What it is for, for people.")] = ""
+    cache: Annotated[
+        RouteCache | None,
+        Meta(description="Answers that are given once more; default: as `cache.enabled` says (docs/cache.md)."),
+    ] = None
 
 
 class Breaker(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from komeet.config.caching import Cache
 from komeet.config.credentials import Credential, Google
 from komeet.config.limits import Limit
 from komeet.config.pricing import Price, Sale
@@ -443,6 +444,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Payments, Meta(description="Payments that are told to Komeet, which credits organisations with them.")
     ] = Payments()
     request_log: Annotated[RequestLog, Meta(description="What is kept of each call besides its money.")] = RequestLog()
+    cache: Annotated[
+        Cache,
+        Meta(description="Answers that are given once more to the same call, without a provider (docs/cache.md)."),
+    ] = Cache()
     translation: Annotated[
         Translation, Meta(description="What becomes of a call between the caller's format and the provider's.")
     ] = Translation()

@@ -19,7 +19,7 @@ from komeet.wire.way import HubTap
 _LARGEST_ANSWER = 128 << 20
 JSON = (b"content-type", b"application/json")
 _EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
-_NO_CACHE = (b"cache-control", b"no-cache")
+NO_CACHE = (b"cache-control", b"no-cache")
 _FILLER = b": keep-alive\n\n"
 """A comment (WHATWG HTML, 9.2.6), sent between events while a provider is silent."""
 _BOM = b"\xef\xbb\xbf"
@@ -32,6 +32,8 @@ KEPT_BODY = 1 << 20
 def reply_headers(call: Call, attempt: Attempt | None) -> list[tuple[bytes, bytes]]:
     """Return the headers that every answer carries; `attempt` is the one whose provider it is from, or about."""
     headers = [*((name, call.id.encode()) for name in call.format.id_headers), *call.limit_headers]
+    if call.cache:
+        headers.append((b"x-komeet-cache", call.cache.encode()))
     if attempt is None:
         return headers
     headers.append((b"x-komeet-provider", attempt.candidate.provider.name.encode()))
@@ -54,7 +56,8 @@ def streams(attempt: Attempt) -> bool:
     return said.startswith(attempt.known_way.target.stream_type)
 
 
-def _stream_type(call: Call) -> tuple[bytes, bytes]:
+def stream_type(call: Call) -> tuple[bytes, bytes]:
+    """Return the header that says what kind of stream the caller gets."""
     asked = call.known_envelope.stream_type
     return _EVENTS if asked == EVENT_STREAM else (b"content-type", asked)
 
@@ -88,7 +91,7 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    kind = _stream_type(call) if envelope.stream else JSON
+    kind = stream_type(call) if envelope.stream else JSON
     body = whole.render(attempt.usage)
     headers = [kind, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
@@ -164,7 +167,7 @@ class _Stream:
     def begin(self) -> None:
         call = self._call
         call.status = 200
-        headers = [_stream_type(call), _NO_CACHE, *reply_headers(call, self._attempt)]
+        headers = [stream_type(call), NO_CACHE, *reply_headers(call, self._attempt)]
         self._reply.begin(200, headers, filler=_filler(call))
 
     def feed(self, data: bytes) -> None:

@@ -3,6 +3,8 @@
 from typing import Protocol
 
 from komeet.access.keys import Key
+from komeet.cache.entry import Entry
+from komeet.cache.policy import Result
 from komeet.canonical.loss import Loss
 from komeet.canonical.record import Tried
 from komeet.canonical.usage import Usage
@@ -35,6 +37,14 @@ class Ending(Protocol):
         ...
 
 
+class Following(Protocol):
+    """Learns how a call ended, once everything is known of it."""
+
+    def ended(self, call: "Call") -> None:
+        """Take note of it; never blocks, never raises."""
+        ...
+
+
 class Call:
     """One request of a caller, from its arrival to the record of its end."""
 
@@ -43,11 +53,14 @@ class Call:
         "admitted_key",
         "arrived_at",
         "attempts",
+        "cache",
         "envelope",
         "error",
         "fault",
+        "filling",
         "format",
         "grants",
+        "hit",
         "id",
         "key",
         "latency_us",
@@ -62,6 +75,7 @@ class Call:
         "status",
         "story",
         "surface",
+        "told",
         "usage_refused_by",
     )
 
@@ -100,6 +114,14 @@ class Call:
         """The request whose answer this one gets once more."""
         self.story: Story | None = None
         """What the caller has been told of a stream that another candidate may have to end."""
+        self.cache: Result = ""
+        """What the cache has to do with it."""
+        self.told: bytes | None = None
+        """The body that it got from there."""
+        self.hit: Entry | None = None
+        """What it was answered with from there."""
+        self.filling: Following | None = None
+        """Set where its answer may be kept there."""
         self.usage_refused_by = ""
         """The provider that seems to have refused this call for asking for usage."""
 

@@ -7,14 +7,13 @@ because nothing is executed, and what is executed is billed whatever it is calle
 """
 
 import hashlib
-from collections.abc import Callable
 from typing import Final, Protocol
 
 from komeet.canonical.once import Claim, Kept
 from komeet.core.errors import AlreadyExecuted, Conflict, KeyReused, WireError
-from komeet.core.http import Headers, Reply
 from komeet.core.money import Nano, dollars
 from komeet.pipeline.call import Call
+from komeet.pipeline.copied import KeptReply
 
 HEADER: Final = b"idempotency-key"
 _REPLAYED: Final = (b"idempotent-replayed", b"true")
@@ -22,7 +21,7 @@ _LONGEST: Final = 255
 WHOLE_MOST: Final = 1 << 20
 STREAM_MOST: Final = 64 << 10
 """Bytes of an answer that are kept."""
-_OF_THE_CALL: Final = (b"retry-after", b"x-komeet-cost")
+_OF_THE_CALL: Final = (b"retry-after", b"x-komeet-cost", b"x-komeet-cache")
 _LIMITS: Final = b"x-ratelimit-"
 
 
@@ -45,69 +44,6 @@ class Memory(Protocol):
     async def release(self, claim: Claim) -> None:
         """Let a claimed call be made again, since nothing of it was executed; never raises."""
         ...
-
-
-class KeptReply:
-    """A reply that is remembered as it goes out. Its end waits for that: whoever has it may rely on it."""
-
-    def __init__(self, reply: Reply) -> None:
-        self._reply: Final = reply
-        self._held: Callable[[], None] | None = None
-        self._body: list[bytes] = []
-        self._size = 0
-        self.status = 0
-        self.headers: Headers = ()
-        self.streamed = False
-        self.finished = False
-        self.complete = False
-        """Whether it came to its end."""
-
-    @property
-    def started(self) -> bool:
-        return self.status != 0
-
-    @property
-    def sent(self) -> int:
-        return self._reply.sent or self._size
-
-    @property
-    def body(self) -> bytes | None:
-        """The whole of it; None: there is none, or too much."""
-        most = STREAM_MOST if self.streamed else WHOLE_MOST
-        return b"".join(self._body) if self.complete and self._size <= most else None
-
-    def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        self.status, self.headers = status, headers
-        self._body, self._size = [body], len(body)
-        self.finished = self.complete = True
-        self._held = lambda: self._reply.whole(status, headers, body)
-
-    def begin(self, status: int, headers: Headers, *, filler: bytes = b"") -> None:
-        self.status, self.headers, self.streamed = status, headers, True
-        self._reply.begin(status, headers, filler=filler)
-
-    def write(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size <= STREAM_MOST:
-            self._body.append(data)
-        self._reply.write(data)
-
-    def end(self) -> None:
-        self.finished = self.complete = True
-        self._held = self._reply.end
-
-    def abort(self) -> None:
-        self.finished = True
-        self._reply.abort()
-
-    def on_flow(self, pause: Callable[[], None], resume: Callable[[], None]) -> None:
-        self._reply.on_flow(pause, resume)
-
-    def let_go(self) -> None:
-        """Send what was held back."""
-        held, self._held = self._held, None
-        if held is not None and not self._reply.finished:
-            held()
 
 
 class Once:
@@ -179,7 +115,7 @@ async def claim_once(call: Call, memory: Memory | None) -> Once | None:
     )
     found = await memory.claim(claim)
     if found is None:
-        call.reply = reply = KeptReply(call.reply)
+        call.reply = reply = KeptReply(call.reply, whole_most=WHOLE_MOST, stream_most=STREAM_MOST)
         return Once(memory, claim, reply)
     _replay(call, claim, found)
     return None

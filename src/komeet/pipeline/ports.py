@@ -17,6 +17,7 @@ from komeet.ledger.port import Ledger
 from komeet.metering.charge import Sales
 from komeet.pipeline.admission import Admission
 from komeet.pipeline.credentials import Credentials
+from komeet.pipeline.flights import Cache
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.once import Memory
 from komeet.providers.provider import Provider
@@ -107,6 +108,8 @@ class Ports(Struct, frozen=True, kw_only=True):
     admission: Admission = field(default_factory=Admission)
     once: Memory | None = None
     """Remembers calls that have an `Idempotency-Key`; None: such a key means nothing."""
+    cache: Cache | None = None
+    """Answers that may be given once more; None: there is no such thing."""
     retries: Retries = field(default_factory=Retries)
     credentials: Credentials = field(default_factory=Credentials)
     chance: Callable[[], float] = secrets.SystemRandom().random

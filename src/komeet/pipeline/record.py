@@ -17,6 +17,7 @@ def record(call: Call, ports: Ports) -> None:
     attempt = call.attempts[-1] if call.attempts else None
     key, envelope = call.key, call.envelope
     keep = key is not None and key.store_bodies
+    hit = call.hit
     line = CallRecord(
         request_id=call.id,
         at=call.arrived_at,
@@ -24,7 +25,7 @@ def record(call: Call, ports: Ports) -> None:
         key_id=key.id if key else "",
         tags=key.tags if key else (),
         model_asked=envelope.model[:256] if envelope else "",
-        model_served=attempt.model_served if attempt else "",
+        model_served=attempt.model_served if attempt else hit.model_served if hit else "",
         provider=attempt.candidate.provider.name if attempt else "",
         attempt_id=attempt.id if attempt else "",
         attempts=len(call.attempts),
@@ -43,11 +44,21 @@ def record(call: Call, ports: Ports) -> None:
         upstream_request_id=attempt.upstream_request_id if attempt else "",
         replay_of=call.replay_of,
         trail=trail_of(call),
+        cache=call.cache,
+        saved=hit.cost if hit else Nano(0),
         request_body=call.request.body[:KEPT_BODY] if keep else None,
-        response_body=b"".join(attempt.received)[:KEPT_BODY] if keep and attempt and attempt.received else None,
+        response_body=_received(call, attempt) if keep else None,
     )
     for observer in ports.observers:
         observer.ended(line)
+    if call.filling is not None:
+        call.filling.ended(call)
+
+
+def _received(call: Call, attempt: Attempt | None) -> bytes | None:
+    if call.hit is not None and call.told is not None:
+        return call.told[:KEPT_BODY]
+    return b"".join(attempt.received)[:KEPT_BODY] if attempt and attempt.received else None
 
 
 def _error(call: Call, attempt: Attempt | None) -> str:

@@ -29,6 +29,7 @@ from komeet.core.http import Answer
 from komeet.ledger.port import Hold, Subject
 from komeet.pipeline.answer import JSON, answer_stream, answer_whole, reply_headers, streams
 from komeet.pipeline.bill import NOTHING, Bounds, agree, bounds, fitting_limit
+from komeet.pipeline.caching import answer_from_cache
 from komeet.pipeline.call import CONTINUE, Attempt, Call
 from komeet.pipeline.choosing import plan_of
 from komeet.pipeline.identify import identify as key_of
@@ -85,6 +86,11 @@ async def once(call: Call, ports: Ports) -> None:
 async def limit(call: Call, ports: Ports) -> None:
     """Take what the call may use from every rate limit that holds for it, or wait until there is room."""
     await ports.limits.admit(call)
+
+
+async def cached(call: Call, ports: Ports) -> None:
+    """Answer a call from the cache where that may be and can be; else see to it that its answer is kept."""
+    await answer_from_cache(call, ports)
 
 
 async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
@@ -335,6 +341,6 @@ async def relay(call: Call, attempt: Attempt, ports: Ports) -> None:
 RequestStage = Callable[[Call, Ports], Awaitable[None]]
 AttemptStage = Callable[[Call, Attempt, Ports], Awaitable[None]]
 
-REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, once, choose, limit)
+REQUEST: tuple[RequestStage, ...] = (identify, admit, parse, once, choose, limit, cached)
 COUNT: tuple[RequestStage, ...] = (identify, admit, parse, choose, limit)
 ATTEMPT: tuple[AttemptStage, ...] = (translate, gather, reserve, send, reconsider, relay)

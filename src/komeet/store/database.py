@@ -12,7 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from komeet.core.clock import Clock
 from komeet.core.ids import new_id
 from komeet.ledger.journal import Header
-from komeet.store.engine import Databases, is_sqlite, open_ledger, open_requests
+from komeet.store.engine import Databases, is_sqlite, open_cache, open_ledger, open_requests
 from komeet.store.errors import StoreError
 from komeet.store.faults import describe
 from komeet.store.journal_file import JournalFile, boot_id, journals
@@ -26,7 +26,7 @@ from komeet.store.once import OnceStore, release_dead
 from komeet.store.postgresql import SERVING, WORKING
 from komeet.store.recovery import recover
 from komeet.store.request_log import RequestLog
-from komeet.store.schema import LEDGER_LINE, REQUESTS_LINE, bring_to_head, is_older, require_head
+from komeet.store.schema import CACHE_LINE, LEDGER_LINE, REQUESTS_LINE, bring_to_head, is_older, require_head
 from komeet.store.session import begin_session
 from komeet.store.sqlite import Durability
 from komeet.store.swap import finish, unfinished
@@ -74,16 +74,25 @@ class DataFiles:
             undo.callback(self.ledger.dispose)
             self.requests = open_requests(data_dir, databases, patience)
             undo.callback(self.requests.dispose)
+            self.cache = None
+            """Answers that may be given once more; None: there is no cache, or this is a command."""
+            if databases.caching and access != "command":
+                self.cache = open_cache(data_dir, databases, patience)
+                undo.callback(self.cache.dispose)
             self._bring_to_head(data_dir, access)
             undo.pop_all()
 
     def close(self) -> None:
-        """Close both databases."""
+        """Close the databases."""
         self.ledger.dispose()
         self.requests.dispose()
+        if self.cache is not None:
+            self.cache.dispose()
 
     def _bring_to_head(self, data_dir: Path, access: Access) -> None:
-        lines = ((self.ledger, LEDGER_LINE), (self.requests, REQUESTS_LINE))
+        lines = [(self.ledger, LEDGER_LINE), (self.requests, REQUESTS_LINE)]
+        if self.cache is not None:
+            lines.append((self.cache, CACHE_LINE))
         if access == "worker":
             for engine, line in lines:
                 require_head(engine, line)

@@ -16,6 +16,7 @@ LOCAL: Final = "local"
 
 LEDGER_FILE: Final = "komeet.db"
 REQUESTS_FILE: Final = "requests.db"
+CACHE_FILE: Final = "answers.db"
 
 
 class Databases(Struct, frozen=True, kw_only=True):
@@ -26,6 +27,10 @@ class Databases(Struct, frozen=True, kw_only=True):
     requests: Secret | None = None
     """`postgresql://…`, `local`: `requests.db` in the data directory; nothing: beside the ledger."""
 
+    cache: Secret | None = None
+    """Of answers, as the request log's; nothing: beside the request log."""
+    caching: bool = False
+    """Whether there is a cache of answers at all."""
     key_grace: float = 30.0
     """For how many seconds keys are believed while the ledger is out of reach."""
 
@@ -67,6 +72,20 @@ def open_requests(data_dir: Path, databases: Databases, patience: Patience = SER
     address = databases.requests or databases.ledger
     if not address or databases.requests_are_local:
         return open_engine(data_dir / REQUESTS_FILE, "crash")
+    return open_postgresql(_checked(address), "crash", patience=patience, connections=3)
+
+
+def open_cache(data_dir: Path, databases: Databases, patience: Patience = SERVING) -> Engine:
+    """Return an engine on the database of answers that may be given once more, which may be lost.
+
+    Raises:
+        StoreError: the address is not one of a database.
+        OSError: the file cannot be made.
+        sqlalchemy.exc.DBAPIError: it is not a database, or out of reach.
+    """
+    address = databases.cache or databases.requests or databases.ledger
+    if not address or address.reveal() == LOCAL:
+        return open_engine(data_dir / CACHE_FILE, "crash")
     return open_postgresql(_checked(address), "crash", patience=patience, connections=3)
 
 

@@ -231,6 +231,8 @@ def _row(record: CallRecord) -> tuple[Any, ...]:
         screen_text(record.upstream_request_id),
         record.replay_of,
         _trail_text(record.trail),
+        record.cache,
+        record.saved,
         record.request_body,
         record.response_body,
     )
@@ -253,6 +255,11 @@ def _trail(text: str) -> tuple[Tried, ...]:
 
 def _record(row: RowMapping) -> CallRecord:
     plain = {name: row[name] for name in _COLUMNS if name in row and name not in USAGE_COLUMNS}
-    plain["trail"] = _trail(row["trail"])
-    plain |= {"tags": names_of(row["tags"]), "losses": names_of(row["losses"]), "cost": Nano(row["cost"])}
+    plain |= {
+        "trail": _trail(row["trail"]),
+        "tags": names_of(row["tags"]),
+        "losses": names_of(row["losses"]),
+        "cost": Nano(row["cost"]),
+        "saved": Nano(row["saved"]),
+    }
     return CallRecord(**plain, usage=usage_of(row))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from sqlalchemy import Column, Connection, Engine, MetaData, Table, Text, func, inspect, select
 
+from komeet.store.cache_table import CACHE
 from komeet.store.engine import is_sqlite, place
 from komeet.store.errors import StoreError
 from komeet.store.nodes import require_none_serving
@@ -39,7 +40,8 @@ class Line(Struct, frozen=True):
 
 
 LEDGER_LINE = Line("ledger", "ledger_0003", LEDGER)
-REQUESTS_LINE = Line("requests", "requests_0004", REQUESTS)
+REQUESTS_LINE = Line("requests", "requests_0005", REQUESTS)
+CACHE_LINE = Line("cache", "cache_0001", CACHE)
 
 
 def is_older(engine: Engine, line: Line) -> bool:

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from komeet.canonical.usage import APART, Usage
 
-_NAMES = {
+NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
     "uq": "uq_%(table_name)s_%(column_0_name)s",
     "ck": "ck_%(table_name)s_%(constraint_name)s",
@@ -30,8 +30,8 @@ _NAMES = {
     "pk": "pk_%(table_name)s",
 }
 
-LEDGER = MetaData(naming_convention=_NAMES)
-REQUESTS = MetaData(naming_convention=_NAMES)
+LEDGER = MetaData(naming_convention=NAMES)
+REQUESTS = MetaData(naming_convention=NAMES)
 
 USAGE_COLUMNS = tuple(name if name in APART else f"{name}_tokens" for name in Usage.__struct_fields__)
 """The columns of a `Usage`, in the order of its fields."""
@@ -427,6 +427,8 @@ requests = Table(
     Column("upstream_request_id", Text, nullable=False),
     Column("replay_of", Text, nullable=False, server_default=text("''")),
     Column("trail", Text, nullable=False, server_default=text("''")),
+    Column("cache", Text, nullable=False, server_default=text("''")),
+    Column("saved", BigInteger, nullable=False, server_default=text("0")),
     Column("request_body", LargeBinary),
     Column("response_body", LargeBinary),
 )

@@ -63,6 +63,11 @@ class Metrics:
                                 ("provider",), buckets=_SECONDS, registry=registry)  # fmt: skip
         self._crossed = Counter("komeet_budget_crossed", "Thresholds of budgets that were crossed",
                                 ("scope", "percent", "kind"), registry=registry)  # fmt: skip
+        self._hits = Counter("komeet_cache_hits", "Calls answered from the response cache", registry=registry)
+        self._misses = Counter("komeet_cache_misses", "Calls that it had no answer for", registry=registry)
+        self._saved = Counter(
+            "komeet_cache_saved_nanodollars", "What the hits would have cost, in nano-US-dollars", registry=registry
+        )
         self._pairs: set[tuple[str, str]] = set()
         self._series: dict[tuple[str, str, int], _Series] = {}
         """By provider, model and status: looking labels up takes longer than counting."""
@@ -85,11 +90,20 @@ class Metrics:
             self._estimated.labels(*pair).inc()
         if record.unpriced:
             self._unpriced.labels(*pair).inc()
+        if record.cache:
+            self._count_cache(record)
         for path in record.losses:
             self._losses.labels(self._loss(path)).inc()
         series.latency.observe(record.latency_us / 1e6)
         if record.first_token_us is not None:
             self._first.labels(record.provider).observe(record.first_token_us / 1e6)
+
+    def _count_cache(self, record: CallRecord) -> None:
+        if record.cache == "hit":
+            self._hits.inc()
+            self._saved.inc(record.saved)
+        elif record.cache == "miss":
+            self._misses.inc()
 
     def _count_usage(self, pair: tuple[str, str], series: _Series, usage: Usage) -> None:
         if usage.input:

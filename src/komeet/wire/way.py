@@ -188,18 +188,12 @@ class Way:
             whole = self._passing.read_whole(body)
             return whole if isinstance(whole, UpstreamError) else _AsItCame(whole, body)
         try:
-            response = fold(self._streamed(body)) if streamed else self.target.parse_response(readable(body))
+            response = read_answer(self.target, body, streamed=streamed)
         except UpstreamError as error:
             if streamed or isinstance(error, Garbled):
                 raise  # after a piece of an answer, an error is no refusal: it may have cost something
             return error
         return _Translated(self._caller, self._known(), response, self._restorer())
-
-    def _streamed(self, stream: bytes) -> Iterable[Event]:
-        parser, framing = self.target.stream_parser(), self.target.framing()
-        for said in [*framing.feed(stream), *framing.rest()]:
-            yield from parser.feed(_legible(said))
-        yield from parser.end()
 
     def _restorer(self) -> Restorer:
         return Restorer(self._asked.request)
@@ -212,6 +206,23 @@ class Way:
             except WireError:
                 pass
         return self._asked
+
+
+def read_answer(target: Target, body: bytes, *, streamed: bool) -> Response:
+    """Return the answer that is in a body of a format, or in a whole stream of it.
+
+    Raises:
+        Garbled: the bytes are not an answer of that format.
+        UpstreamError: the stream broke off, or carries an error.
+    """
+    return fold(_streamed(target, body)) if streamed else target.parse_response(readable(body))
+
+
+def _streamed(target: Target, stream: bytes) -> Iterable[Event]:
+    parser, framing = target.stream_parser(), target.framing()
+    for said in [*framing.feed(stream), *framing.rest()]:
+        yield from parser.feed(_legible(said))
+    yield from parser.end()
 
 
 def _on_the_web(url: str) -> bool:
