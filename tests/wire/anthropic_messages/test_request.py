@@ -483,7 +483,14 @@ def test_a_summary_is_asked_for() -> None:
 
 
 def test_trap_9_the_budget_is_less_than_the_limit() -> None:
-    assert _sent(effort="high", output_limit=4000, profile=BUDGET)["thinking"]["budget_tokens"] == 3999
+    assert _sent(thinking=Thinking(mode="budget", budget=9000), output_limit=4000, profile=BUDGET)["thinking"] == {
+        "type": "enabled",
+        "budget_tokens": 3999,
+    }
+
+
+def test_trap_9_an_effort_leaves_room_for_the_answer() -> None:
+    assert _sent(effort="high", output_limit=16_384, profile=BUDGET)["thinking"]["budget_tokens"] == 12_288
     assert "thinking" not in _sent(effort="high", output_limit=1024, profile=BUDGET)
     assert _lost(effort="high", output_limit=1024, profile=BUDGET) == ["reasoning_effort"]
 

@@ -85,7 +85,10 @@ def _effort(effort: str | None, rendering: Rendering) -> str | None:
 
 def _budget(thinking: Thinking, effort: str | None, limit: int, rendering: Rendering) -> Json | None:
     wanted = thinking.budget if thinking.mode == "budget" else None
-    budget = min(wanted or _BUDGETS.get(effort or "high", 16_384), limit - 1)
+    if wanted is not None:
+        budget = min(wanted, limit - 1)
+    else:  # an effort is no wish to reason until nothing is left for the answer
+        budget = min(_BUDGETS.get(effort or "high", 16_384), limit * 3 // 4)
     if budget < _LEAST_BUDGET:
         rendering.lose("reasoning_effort", f"an output limit of {limit} leaves no room for reasoning")
         return None
