@@ -12,6 +12,7 @@ from komeet.lab.drill.scenario import (
     Call,
     Ended,
     Expected,
+    Made,
     Refuses,
     Result,
     Seen,
@@ -19,7 +20,7 @@ from komeet.lab.drill.scenario import (
     Wanted,
     worst,
 )
-from komeet.lab.drill.script import Saying
+from komeet.lab.drill.script import Saying, saying
 
 _PASS: Final = Verdict(Result.PASS)
 _BLAMES_CALLER: Final = frozenset({400, 401, 403, 404, 413, 422})
@@ -32,23 +33,29 @@ _EARLY: Final = 0.05
 """Seconds by which clocks may differ."""
 
 
-def judge(call: Call, seen: Seen, asked: Sequence[Asked], sayings: Sequence[Saying]) -> Verdict:
-    """Return how a gateway did with one call.
-
-    Args:
-        call: what was played, and what is right.
-        seen: what the caller got.
-        asked: the requests of this call, from the upstreams' own log.
-        sayings: what the upstreams say when they answer this call.
-    """
-    verdicts = (_seen(call.expected, seen, asked, sayings), *_upstreams(call, asked))
+def judge(made: Made) -> Verdict:
+    """Return how a gateway did with one call."""
+    sayings = (saying(made.number, first=True), saying(made.number, first=False))
+    verdicts = (_seen(made.call.expected, made.seen, made.asked, sayings), *_upstreams(made.call, made.asked))
     result = worst(verdicts)
     return Verdict(result, next(one.why for one in verdicts if one.result is result))
 
 
-def reached(call: Call, asked: Sequence[Asked]) -> bool:
+def reached(made: Made) -> bool:
     """Whether the lie was told at all."""
-    return call.first[0] == HEALTHY or any(one.first for one in asked)
+    return made.call.first[0] == HEALTHY or any(one.first for one in made.asked)
+
+
+def account(made: Sequence[Made]) -> Verdict:
+    """Compare the usage of all whole answers with the upstreams' logs: for a gateway whose books are out of reach."""
+    readings = [(read(one.seen), one) for one in made if one.seen.ended is Ended.WHOLE]
+    whole = [(reading, one) for reading, one in readings if reading.error is None and reading.finish == STOP]
+    verdicts = tuple(_usage(reading, one.asked) for reading, one in whole)
+    result = worst(verdicts)
+    wrong = [one for one in verdicts if one.result is not Result.PASS]
+    if not wrong:
+        return Verdict(result, f"the usage of {len(whole)} answers is what the upstreams told")
+    return Verdict(result, f"{len(wrong)} of {len(whole)} answers: {wrong[0].why}")
 
 
 def sum_up(verdicts: Sequence[Verdict], *, unreached: int) -> Verdict:

@@ -138,7 +138,7 @@ BREAK: Final = Expected(Wanted.BREAK)
 
 
 class Call(Struct, frozen=True):
-    """One call: what each upstream does with it, attempt by attempt (the last act goes on), and what must come of it."""
+    """One call: what each upstream does with it, attempt by attempt (the last act goes on), and what is right."""
 
     first: tuple[Act, ...]
     second: tuple[Act, ...] = (HEALTHY,)
@@ -206,6 +206,15 @@ class Seen(Struct, frozen=True):
     body: bytes = b""
     left_at: float | None = None
     """When the caller left."""
+
+
+class Made(Struct, frozen=True):
+    """A call that was made: what was played, what the caller got, and what the upstreams' log says."""
+
+    number: int
+    call: Call
+    seen: Seen
+    asked: tuple[Asked, ...]
 
 
 def worst(verdicts: tuple[Verdict, ...]) -> Result:

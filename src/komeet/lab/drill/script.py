@@ -234,7 +234,8 @@ def _error(message: str, kind: str = "server_error", code: str | None = None) ->
 
 def _head(status: int, kind: str, length: int | None, more: str = "") -> bytes:
     size = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"
-    return f"HTTP/1.1 {status} {'OK' if status == 200 else 'Error'}\r\nContent-Type: {kind}\r\n{size}\r\n{more}\r\n".encode()
+    lines = (f"HTTP/1.1 {status} {'OK' if status == 200 else 'Error'}", f"Content-Type: {kind}", size, more)
+    return "\r\n".join(lines).encode() + b"\r\n"
 
 
 def _stream_head() -> bytes:

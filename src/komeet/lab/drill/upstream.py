@@ -7,7 +7,7 @@ import re
 import socket
 import struct
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, NamedTuple, cast, final
 
 from msgspec import Struct
@@ -66,12 +66,13 @@ class _Line:
 class Upstreams:
     """Plays both upstreams of every call; a call is known by the mark in its prompt."""
 
-    __slots__ = ("_clock", "_log", "_plays", "models")
+    __slots__ = ("_clock", "_leaving", "_log", "_plays", "models")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._plays: Final[dict[int, Call]] = {}
         self._log: Final[defaultdict[int, list[_Line]]] = defaultdict(list)
+        self._leaving: Final[defaultdict[int, asyncio.Event]] = defaultdict(asyncio.Event)
         self.models: Final = ("drill-first", "drill-second")
 
     def play(self, number: int, call: Call) -> None:
@@ -82,8 +83,14 @@ class Upstreams:
         """Return the requests of a call that have arrived."""
         return tuple(line.read() for line in self._log[number])
 
+    async def left(self, number: int, seconds: float) -> None:
+        """Wait until somebody leaves an answer to this call before its end; at most so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._leaving[number].wait()
+
     @contextlib.asynccontextmanager
-    async def listening(self, first: Address, second: Address) -> AsyncIterator[tuple[Address, Address]]:
+    async def listening(self, first: Address, second: Address) -> AsyncGenerator[tuple[Address, Address]]:
         """Listen on both addresses, and give them with their ports.
 
         Raises:
@@ -141,6 +148,7 @@ class Upstreams:
                     return False
             if left:
                 line.left_at = self._clock.monotonic()
+                self._leaving[number].set()
                 return False
         return True
 
