@@ -19,6 +19,7 @@ from komeet.lab.drill.script import End, Told, Wait, Wish, page, saying, steps
 _MARK: Final = re.compile(rb"\[drill (\d{1,9})\]")
 _READ_FIRST: Final = 0.03
 """Seconds before a reset: it would take back what has been sent and not been read."""
+_CLOSING: Final = 1.0
 _RESET: Final = struct.pack("ii", 1, 0)
 _LONGEST_HEAD: Final = 65_536
 
@@ -66,12 +67,13 @@ class _Line:
 class Upstreams:
     """Plays both upstreams of every call; a call is known by the mark in its prompt."""
 
-    __slots__ = ("_clock", "_leaving", "_log", "_plays", "models")
+    __slots__ = ("_clock", "_leaving", "_log", "_open", "_plays", "models")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._plays: Final[dict[int, Call]] = {}
         self._log: Final[defaultdict[int, list[_Line]]] = defaultdict(list)
+        self._open: Final[dict[asyncio.Task[Any], asyncio.StreamWriter]] = {}
         self._leaving: Final[defaultdict[int, asyncio.Event]] = defaultdict(asyncio.Event)
         self.models: Final = ("drill-first", "drill-second")
 
@@ -102,17 +104,29 @@ class Upstreams:
                 server = await asyncio.start_server(self._served(first=is_first), wanted.host, wanted.port)
                 open_.callback(server.close)
                 found.append(Address(wanted.host, server.sockets[0].getsockname()[1]))
+            open_.push_async_callback(self._close)
             yield found[0], found[1]
+
+    async def _close(self) -> None:
+        """End what is still open: some of it would be for ever."""
+        for writer in self._open.values():
+            writer.transport.abort()
+        if self._open:
+            await asyncio.wait(self._open, timeout=_CLOSING)
 
     def _served(self, *, first: bool) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
-                try:
+            task = asyncio.current_task()
+            assert task is not None
+            self._open[task] = writer
+            try:
+                with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
                     while (request := await _request(reader)) is not None:
                         if not await self._answer(request, reader, writer, first=first):
                             return
-                finally:
-                    writer.close()
+            finally:
+                writer.close()
+                del self._open[task]
 
         return serve
 
