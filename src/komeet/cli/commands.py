@@ -24,6 +24,7 @@ COMMANDS = (
     "ledger",
     "reconcile",
     "doctor",
+    "drill",
     "config",
     "model",
     "backup",

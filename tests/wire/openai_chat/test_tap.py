@@ -160,13 +160,31 @@ def test_usage_in_the_places_of_dialects() -> None:
     assert _run(_event({"choices": [choice]}))[2].usage == Usage(input=3, output=2)
 
 
-@pytest.mark.parametrize("data", [b"not json", b"[]", b'"x"', b"1", b'{"choices": 5}', b'{"choices":[{"delta":7}]}'])
-def test_what_cannot_be_read_is_forwarded(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"", b"[]", b'"x"', b"1", b'{"choices": 5}', b'{"choices":[{"delta":7}]}'])
+def test_what_is_json_and_not_as_the_format_says_is_forwarded(data: bytes) -> None:
     stream = HELLO + b"data: " + data + b"\n\n" + STOP + DONE
     out, complete, tap = _run(stream)
     assert out == stream
     assert complete
     assert tap.opaque == 1
+
+
+@pytest.mark.parametrize("data", [b"not json", HELLO[6:-9], b"{", b'{"choices": [}', b"\xff"])
+def test_what_is_no_json_ends_the_stream_with_an_error_and_the_rest_is_metered(data: bytes) -> None:
+    out, complete, tap = _run(HELLO + b"data: " + data + b"\n\n" + HELLO + STOP + ONLY_USAGE + DONE)
+    said = json.loads(out.removeprefix(HELLO + b"data: "))
+    assert said["error"]["code"] == "upstream_garbled"
+    assert not complete
+    assert isinstance(tap.error, Garbled)
+    assert tap.usage == Usage(input=3, output=2)
+    assert _run(HELLO + ONLY_USAGE + b"data: " + data + b"\n\n")[2].usage is None  # it may have been more content
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\n\n"])
+def test_where_done_is_missing_it_is_added(end: bytes) -> None:
+    out, complete, tap = _run(HELLO + STOP.removesuffix(b"\n\n") + end)
+    assert (out, complete, tap.done) == (HELLO + STOP + DONE, True, False)
+    assert _run(HELLO + STOP + ONLY_USAGE, asked=True)[0] == HELLO + STOP + ONLY_USAGE + DONE
 
 
 def test_what_can_be_read_of_a_strange_event_is_read() -> None:
@@ -229,7 +247,7 @@ PIECES = st.sampled_from(
         ONLY_USAGE.replace(b"\n", b"\r\n"),
         DONE,
         b": comment\n\n",
-        b"data: strange\n\n",
+        b"data: [7]\n\n",
         b"event: ping\n\n",
         b"\n",
     ]
@@ -244,6 +262,7 @@ def test_no_cut_changes_anything(pieces: list[bytes], cuts: list[int], asked: bo
     out, complete, tap = _run(stream, tuple(cuts), asked=asked)
     whole_out, whole_complete, whole = _run(stream, asked=asked)
     kept = [piece for piece in pieces if asked or not piece.startswith(ONLY_USAGE.strip())]
+    kept += [DONE] if complete and not tap.done else []
     # The line feed of a cut line end goes with the event after it; where that is taken out, it goes, too.
     assert out.replace(b"\r", b"").replace(b"\n", b"") == b"".join(kept).replace(b"\r", b"").replace(b"\n", b"")
     if asked or b"\r" not in stream:

@@ -1,0 +1,1 @@
+"""Other gateways as they install, put through what Komeet is put through."""
