@@ -13,9 +13,10 @@ from komeet.api.cors import Cors
 from komeet.api.payments import Payments
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
-from komeet.catalog import profiles
+from komeet.catalog import lifecycle, profiles
 from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
+from komeet.config.models import leading, lifecycle_of, policy_of
 from komeet.config.own import own_prices
 from komeet.config.prices import load_book
 from komeet.config.routes import breaker_of, retry_of, routes_of
@@ -81,7 +82,14 @@ class Counting:
 
 def directory(data_dir: Path, providers: tuple[Provider, ...], config: Config) -> Directory[Provider]:
     """Return the models that these providers offer, with prices and profiles."""
-    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock(), own_prices(config))
+    try:
+        ends = lifecycle_of(config.models, lifecycle.load())
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    book, known = load_book(data_dir), profiles.load()
+    return Directory(
+        providers, book, known, SystemClock(), own_prices(config), lifecycle=ends, retired=policy_of(config.models)
+    )
 
 
 def trust_of(config: Config, providers: tuple[Provider, ...]) -> Trust:
@@ -191,7 +199,7 @@ class Gateway:
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
         limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
         health = HealthBook(breaker_of(self._config.failover))
-        router = Router(self.directory, routes_of(self._config.routes), health)
+        router = Router(self.directory, routes_of(self._config.routes), health, leading(self._config.aliases))
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,

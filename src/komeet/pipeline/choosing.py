@@ -31,7 +31,7 @@ def plan_of(call: Call, ports: Ports) -> Plan:
 def refusal(call: Call, candidate: AnyCandidate, ports: Ports) -> KomeetError | None:
     """Return why the key of a call must not ask a candidate; None: it may."""
     key, asked = call.known_key, call.known_envelope.model
-    if not key.allows(*candidate.names) and not (asked in ports.router.routes and key.allows(asked)):
+    if not key.allows(*candidate.names) and not (ports.router.is_given(asked) and key.allows(asked)):
         return NotAllowed(
             f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
             param="model",

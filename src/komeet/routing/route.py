@@ -159,9 +159,19 @@ class Moment(Struct, Generic[P], frozen=True, kw_only=True):
 class Router(Generic[P]):
     """Says who is asked for a call, and in which order."""
 
-    __slots__ = ("_health", "_resolver", "_routes")
+    __slots__ = ("_aliases", "_health", "_resolver", "_routes")
 
-    def __init__(self, resolver: Resolver[P], routes: Sequence[Route], health: HealthBook) -> None:
+    def __init__(
+        self,
+        resolver: Resolver[P],
+        routes: Sequence[Route],
+        health: HealthBook,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take who finds models, the routes, how candidates do, and other names of models or routes, each with what it
+        leads to in the end (never another alias).
+        """
+        self._aliases: Final = dict(aliases or {})
         self._resolver: Final = resolver
         self._routes: Final[Mapping[str, Route]] = {route.name: route for route in routes}
         self._health: Final = health
@@ -170,6 +180,15 @@ class Router(Generic[P]):
     def routes(self) -> Mapping[str, Route]:
         """All routes, by name."""
         return self._routes
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """All aliases, and what each leads to: a route's name, or whatever the resolver knows."""
+        return self._aliases
+
+    def is_given(self, name: str) -> bool:
+        """Whether a name was given by the operator: a route's, or an alias."""
+        return name in self._routes or name in self._aliases
 
     def health(self, candidate: Candidate[P]) -> Health:
         """Return how a candidate has done."""
@@ -191,9 +210,11 @@ class Router(Generic[P]):
         Raises:
             ModelNotFound: nobody answers to that name.
         """
+        name = self._aliases.get(name, name)
         route = self._routes.get(name)
         if route is None:
-            yield Choice(self._resolver.resolve(name, answers=answers), "it is what was asked for")
+            candidate = self._resolver.resolve(name, answers=answers)
+            yield Choice(candidate, _instead(candidate, "it is what was asked for"))
             return
         unwell: list[Choice[P]] = []
         for number, group in enumerate(route.groups, 1):
@@ -204,11 +225,12 @@ class Router(Generic[P]):
             found: list[tuple[Member, Candidate[P]]] = []
             for member in group.members:
                 try:
-                    found.append((member, self._resolver.resolve(member.model, answers=answers)))
+                    model = self._aliases.get(member.model, member.model)
+                    found.append((member, self._resolver.resolve(model, answers=answers)))
                 except ModelNotFound as missing:
                     yield Passed(member.model, missing.message)
             for candidate, why in self._ordered(group, found, traits, moment):
-                said = f"group {number}, {why}"
+                said = f"group {number}, {_instead(candidate, why)}"
                 if self.health(candidate).usable(moment.now):
                     yield Choice(candidate, said)
                 else:
@@ -283,6 +305,11 @@ def _sticky(found: list[tuple[Member, Candidate[P]]], conversation: bytes) -> It
 
     for _, candidate in sorted(found, key=lambda each: -score(each[0])):
         yield candidate, "where this conversation goes"
+
+
+def _instead(candidate: Candidate[P], why: str) -> str:
+    old = candidate.replaces
+    return why if old is None else f"{why}: {old.model} {old.words()}, and {candidate.model} replaces it"
 
 
 def nobody(name: str, refusals: Sequence[KomeetError], passed: Sequence[Passed]) -> KomeetError:
