@@ -13,7 +13,7 @@ from komeet.api.cors import Cors
 from komeet.api.payments import Payments
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
-from komeet.catalog import lifecycle, profiles
+from komeet.catalog import capabilities, lifecycle, profiles
 from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
 from komeet.config.models import leading, lifecycle_of, policy_of
@@ -47,7 +47,7 @@ from komeet.pipeline.credentials import Credentials
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
-from komeet.routing.directory import Directory
+from komeet.routing.directory import Directory, Facts
 from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
 from komeet.routing.retry import Retries
@@ -86,10 +86,8 @@ def directory(data_dir: Path, providers: tuple[Provider, ...], config: Config) -
         ends = lifecycle_of(config.models, lifecycle.load())
     except ValueError as error:
         raise ConfigError(str(error)) from None
-    book, known = load_book(data_dir), profiles.load()
-    return Directory(
-        providers, book, known, SystemClock(), own_prices(config), lifecycle=ends, retired=policy_of(config.models)
-    )
+    facts = Facts(lifecycle=ends, capabilities=capabilities.load(), retired=policy_of(config.models))
+    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock(), own_prices(config), facts)
 
 
 def trust_of(config: Config, providers: tuple[Provider, ...]) -> Trust:
@@ -248,7 +246,7 @@ class Gateway:
         )
         cors = self._config.server.cors
         application = Application(
-            routes(ports, self._missing, self._exposition, self._payments()),
+            routes(ports, self._missing, self._exposition, self._payments(), public=self._config.catalog.public),
             ports,
             Cors(cors.origins) if cors.origins else None,
             turns,

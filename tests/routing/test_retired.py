@@ -11,7 +11,7 @@ from komeet.core.clock import ManualClock
 from komeet.core.errors import ModelRetired
 from komeet.providers import registry
 from komeet.providers.provider import Provider
-from komeet.routing.directory import Directory, Retired
+from komeet.routing.directory import Directory, Facts, Retired
 from komeet.routing.health import HealthBook
 from komeet.routing.route import Choice, Group, Member, Moment, Passed, Route, Router
 from komeet.routing.traits import Traits
@@ -39,7 +39,7 @@ def directory(
 ) -> Directory[Provider]:
     book = Book({"openai": [OLD, NEW, GONE]})
     known = profiles.Profiles([])
-    return Directory([provider], book, known, when or clock(day), lifecycle=ENDS, retired=policy)
+    return Directory([provider], book, known, when or clock(day), facts=Facts(lifecycle=ENDS, retired=policy))
 
 
 def test_it_is_refused_with_the_name_of_its_successor() -> None:

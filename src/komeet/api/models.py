@@ -12,7 +12,7 @@ from komeet.core.http import HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.pipeline.identify import identify
 from komeet.pipeline.ports import Ports
-from komeet.routing.directory import Listed
+from komeet.routing.listed import Listed
 
 PATH = "/v1/models"
 GEMINI_PATH = "/v1beta/models"
@@ -44,7 +44,9 @@ class Models:
         wanted = (type(shape), key.models)
         body = self._bodies.get(wanted)
         if body is None:
-            body = self._bodies[wanted] = shape.list([one for one in self._shown if key.allows(*one.names)])
+            body = self._bodies[wanted] = shape.list(
+                [one for one in self._shown if key.allows(*one.names)], at=self._ports.clock.unix_ms()
+            )
         self._answer(reply, body)
 
     async def retrieve(self, request: HttpRequest, reply: Reply) -> None:
@@ -55,7 +57,7 @@ class Models:
         listed = self._given(name) if self._ports.router.is_given(name) else self._of_model(name)
         if not key.allows(*listed.names):
             raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
-        self._answer(reply, choose_shape(request.path, request.headers).one(listed))
+        self._answer(reply, choose_shape(request.path, request.headers).one(listed, at=self._ports.clock.unix_ms()))
 
     def _given(self, name: str) -> Listed:
         """Return a route or an alias as a line of the list; what an alias leads to is known, if that is a model."""
@@ -69,19 +71,11 @@ class Models:
         return replace(found, id=name, names=(name, *found.names))
 
     def _of_model(self, name: str) -> Listed:
-        candidate = self._ports.directory.resolve(name)
+        directory, answers = self._ports.directory, True
+        candidate = directory.resolve(name)
         if candidate.price is None:
-            candidate = self._ports.directory.resolve(name, answers=False)
-        return Listed(
-            id=name,
-            provider=candidate.provider.name,
-            model=candidate.model,
-            names=candidate.names,
-            context_window=candidate.context_window,
-            price=candidate.price,
-            profile=candidate.profile,
-            lifespan=candidate.lifespan,
-        )
+            candidate, answers = directory.resolve(name, answers=False), False
+        return directory.line(candidate, name, answers=answers or candidate.price is None)
 
     def _answer(self, reply: Reply, body: bytes) -> None:
         headers = [

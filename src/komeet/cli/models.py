@@ -11,7 +11,7 @@ from komeet.cli.output import console, fail, print_json
 from komeet.cli.setup import models_of, read
 from komeet.cli.table import Column, table
 from komeet.core.money import dollars
-from komeet.routing.directory import Listed
+from komeet.routing.listed import Listed
 from komeet.telemetry.logs import configure
 
 _COLUMNS = (

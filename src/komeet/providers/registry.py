@@ -168,7 +168,7 @@ def provider_of(
         cancelled=row.cancelled,
     )
     is_its_own = base_url is None or made.origin == parse_base_url(_at(row, row.base_url, region, project))[0]
-    return msgspec.structs.replace(made, lifecycle=row.name) if is_its_own else made
+    return msgspec.structs.replace(made, known_as=row.name) if is_its_own else made
 
 
 def key_in(row: Row, environment: Mapping[str, str]) -> Secret | None:

@@ -8,6 +8,7 @@ from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
+from komeet.catalog.capabilities import Capabilities
 from komeet.catalog.dialect import Dialect
 from komeet.catalog.lifecycle import Lifecycle, Lifespan
 from komeet.catalog.own import OwnPrices, is_pattern
@@ -15,6 +16,7 @@ from komeet.catalog.price import FREE, ModelPrice
 from komeet.catalog.profile import Profile
 from komeet.core.clock import Clock
 from komeet.core.errors import ModelNotFound, ModelRetired
+from komeet.routing.listed import Listed
 
 _REMEMBERED = 4096
 _LONGEST = 256
@@ -54,7 +56,7 @@ class Offering(Protocol):
     def dialect(self) -> Dialect: ...
 
     @property
-    def lifecycle(self) -> str | None: ...
+    def known_as(self) -> str | None: ...
 
 
 P = TypeVar("P", bound=Offering)
@@ -84,23 +86,15 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
         return self.profile.context_window or (None if self.price is None else self.price.context_window)
 
 
-class Listed(Struct, frozen=True, kw_only=True):
-    """A line of the list of models."""
+class Facts(Struct, frozen=True, kw_only=True):
+    """What is known of models besides prices and what they take."""
 
-    id: str
-    """The shortest name that leads there."""
-    provider: str
-    model: str
-    names: tuple[str, ...]
-    """The names under which a key may be allowed it."""
-    context_window: int | None
-    price: ModelPrice | None
-    answers: bool = True
-    """Whether it generates something; False: it embeds, or judges."""
-    profile: Profile | None = None
-    """What it takes; None: that is not known, or differs from call to call."""
-    lifespan: Lifespan | None = None
-    """Until when it can be called, where an end is known."""
+    lifecycle: Lifecycle = Lifecycle()
+    """Until when they can be called."""
+    capabilities: Capabilities = Capabilities()
+    """What lists show of them."""
+    retired: Retired = "refuse"
+    """What becomes of calls to those that are shut down."""
 
 
 class Known(Protocol):
@@ -131,6 +125,9 @@ class Profiles(Protocol):
     def find(self, family: str, model: str) -> Profile: ...
 
 
+_NONE: Final = Facts()
+
+
 class Directory(Generic[P]):
     """Resolves names; remembers what it resolved, within a bound."""
 
@@ -141,27 +138,15 @@ class Directory(Generic[P]):
         profiles: Profiles,
         clock: Clock,
         own: OwnPrices | None = None,
-        lifecycle: Lifecycle | None = None,
-        retired: Retired = "refuse",
+        facts: Facts = _NONE,
     ) -> None:
-        """Take the providers, and what is known of their models.
-
-        Args:
-            providers: who can be asked.
-            book: prices and lists.
-            profiles: what models take.
-            clock: says which price holds, and what is shut down.
-            own: prices that go before the book's.
-            lifecycle: until when models can be called; None: nothing is known of it.
-            retired: what becomes of calls to those that are shut down.
-        """
+        """Take the providers, and what is known of their models; `own` are prices that go before the book's."""
         self._providers = {provider.name: provider for provider in providers}
         self._by_rank = sorted(providers, key=lambda provider: provider.rank)
         self._book = book
         self._profiles = profiles
         self._own = own or OwnPrices()
-        self._lifecycle: Final = lifecycle or Lifecycle()
-        self._retired: Final = retired
+        self._facts: Final = facts
         self._clock = clock
         self._resolved: dict[tuple[str, bool], Candidate[P]] = {}
         self._listed: tuple[Listed, ...] | None = None
@@ -217,16 +202,16 @@ class Directory(Generic[P]):
         return [
             self._line(provider, span.model, answers=True)
             for provider in self._by_rank
-            for span in self._lifecycle.models(provider.name, provider.lifecycle)
+            for span in self._facts.lifecycle.models(provider.name, provider.known_as)
             if span.is_retired(at=now) and (provider.models is None or _matches(span.model, provider.models))
         ]
 
     def _living(self, found: Candidate[P], *, answers: bool) -> Candidate[P]:
         span, now, provider = found.lifespan, self._clock.unix_ms(), found.provider
-        if span is None or self._retired == "ask" or not span.is_retired(at=now):
+        if span is None or self._facts.retired == "ask" or not span.is_retired(at=now):
             return found
-        successor = self._lifecycle.successor(provider.name, provider.lifecycle, found.model, at=now)
-        if self._retired == "replace" and successor is not None:
+        successor = self._facts.lifecycle.successor(provider.name, provider.known_as, found.model, at=now)
+        if self._facts.retired == "replace" and successor is not None:
             return replace(self._candidate(provider, successor, answers=answers), replaces=span)
         hint = f"; `{provider.name}/{successor}` replaces it" if successor is not None else ""
         raise ModelRetired(
@@ -244,7 +229,7 @@ class Directory(Generic[P]):
 
     def _next_change(self, now: int) -> int:
         prices = {provider.price_id for provider in self._by_rank if provider.price_id is not None}
-        moments = [self._own.next_change(at=now), self._lifecycle.next_change(at=now)]
+        moments = [self._own.next_change(at=now), self._facts.lifecycle.next_change(at=now)]
         moments += (self._book.next_change(price_id, at=now) for price_id in prices)
         return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
@@ -294,7 +279,7 @@ class Directory(Generic[P]):
             profile=replace(self._profiles.find(provider.family, model), dialect=provider.dialect),
             price=self._price(provider, model, answers=answers),
             listed=self._listed_price(provider, model, answers=answers),
-            lifespan=self._lifecycle.find(provider.name, provider.lifecycle, model),
+            lifespan=self._facts.lifecycle.find(provider.name, provider.known_as, model),
         )
 
     def _names(self, provider: P, model: str) -> tuple[str, ...]:
@@ -338,23 +323,29 @@ class Directory(Generic[P]):
         for provider in self._by_rank:
             for model, answers in self._known(provider):
                 line = self._line(provider, model, answers=answers)
-                if self._retired == "ask" or line.lifespan is None or not line.lifespan.is_retired(at=now):
+                if self._facts.retired == "ask" or line.lifespan is None or not line.lifespan.is_retired(at=now):
                     yield line
+
+    def line(self, found: Candidate[P], name: str, *, answers: bool) -> Listed:
+        """Return what lists say of a model, by the name `name`."""
+        return Listed(
+            id=name,
+            provider=found.provider.name,
+            model=found.model,
+            names=found.names,
+            context_window=found.context_window,
+            price=found.price,
+            listed=found.listed,
+            answers=answers,
+            profile=found.profile,
+            capability=self._facts.capabilities.find(found.provider.known_as, found.model),
+            lifespan=found.lifespan,
+        )
 
     def _line(self, provider: P, model: str, *, answers: bool) -> Listed:
         bare = not self._is_taken(model) and self._knower(model, answers=answers) is provider
         candidate = self._candidate(provider, model, answers=answers)
-        return Listed(
-            id=model if bare else f"{provider.name}/{model}",
-            provider=provider.name,
-            model=model,
-            names=candidate.names,
-            context_window=candidate.context_window,
-            price=candidate.price,
-            answers=answers,
-            profile=candidate.profile,
-            lifespan=candidate.lifespan,
-        )
+        return self.line(candidate, model if bare else f"{provider.name}/{model}", answers=answers)
 
     def _known(self, provider: P) -> Sequence[tuple[str, bool]]:
         """Return the models of a provider, and whether each of them generates something."""
