@@ -99,6 +99,7 @@ async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
         created=call.arrived_at // 1000,
         pass_through=ports.policy.pass_through and name not in profile.dialect.translated,
         strict=(provider.losses or ports.policy.losses) == "refuse",
+        effort=attempt.candidate.effort,
     )
 
 

@@ -79,6 +79,8 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
     """Until when it can be called, where an end is known."""
     replaces: Lifespan | None = None
     """The model that was asked for, where that is shut down and this one answers in its place."""
+    effort: str | None = None
+    """How much it is to reason, where the caller does not say."""
 
     @property
     def context_window(self) -> int | None:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from komeet.canonical.usage import Usage
 from komeet.core.errors import KomeetError, ModelNotFound
@@ -56,6 +57,8 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     images: bool | None = None
     effort: tuple[str, ...] | None = None
     """One of these; `default` is a call that asks for none."""
+    service_tier: tuple[str, ...] | None = None
+    """One of these: how soon the caller wants it, and what that may cost; `default` is a call that does not say."""
     input_tokens: Span | None = None
     """As far as they can be told from its bytes."""
     output_limit: Span | None = None
@@ -79,6 +82,9 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
                 return f"{name} is {str(is_so).lower()}"
         if self.effort is not None and (traits.effort or "default") not in self.effort:
             return f"effort is {traits.effort or 'default'}"
+        tier = traits.service_tier if traits.service_tier not in (None, "auto") else "default"
+        if self.service_tier is not None and tier not in self.service_tier:
+            return f"service_tier is {tier}"
         if self.input_tokens is not None and not self.input_tokens.has(traits.input_tokens):
             return f"input_tokens is about {traits.input_tokens:,}"
         if self.output_limit is not None and not self.output_limit.has(traits.output_limit or 0):
@@ -104,6 +110,8 @@ class Member(Struct, frozen=True):
     model: str
     """As a caller would name it: `provider/model`, a bare name, an alias."""
     weight: int = 1
+    effort: str | None = None
+    """How much it is to reason, where the caller does not say; None: as it does by itself."""
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -226,7 +234,8 @@ class Router(Generic[P]):
             for member in group.members:
                 try:
                     model = self._aliases.get(member.model, member.model)
-                    found.append((member, self._resolver.resolve(model, answers=answers)))
+                    one = self._resolver.resolve(model, answers=answers)
+                    found.append((member, one if member.effort is None else replace(one, effort=member.effort)))
                 except ModelNotFound as missing:
                     yield Passed(member.model, missing.message)
             for candidate, why in self._ordered(group, found, traits, moment):
@@ -309,6 +318,8 @@ def _sticky(found: list[tuple[Member, Candidate[P]]], conversation: bytes) -> It
 
 def _instead(candidate: Candidate[P], why: str) -> str:
     old = candidate.replaces
+    if candidate.effort is not None:
+        why = f"{why}, with effort {candidate.effort} unless the call names one"
     return why if old is None else f"{why}: {old.model} {old.words()}, and {candidate.model} replaces it"
 
 

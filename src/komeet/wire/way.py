@@ -80,6 +80,7 @@ class Way:
         created: Unix seconds, likewise.
         pass_through: whether the identity path may be taken.
         strict: whether a call that would lose anything is refused.
+        effort: how much to reason where the caller does not say; None: as the model does by itself.
 
     Raises:
         WireError: 400, the request has to be understood whole, and cannot be.
@@ -97,6 +98,7 @@ class Way:
         created: int,
         pass_through: bool = True,
         strict: bool = False,
+        effort: str | None = None,
     ) -> None:
         self._caller = caller
         self.target = target
@@ -104,7 +106,12 @@ class Way:
         self._strict = strict
         like = caller.name == target.name and envelope.stream_type == EVENT_STREAM
         self._passing: Passing | None = target.passing if like and pass_through and not envelope.sealed else None
-        request = caller.parse_request(envelope) if self._passing is None else Request(model=envelope.model, turns=())
+        if self._passing is None or effort is not None:
+            request = caller.parse_request(envelope)
+            if effort is not None and request.effort is None and request.thinking is None:
+                request, self._passing = replace(request, effort=effort), None
+        else:
+            request = Request(model=envelope.model, turns=())
         self._asked = Asked(envelope=envelope, request=request, id=id, created=created)
 
     @property

@@ -77,8 +77,9 @@ def way_between(
     created: int,
     pass_through: bool = True,
     strict: bool = False,
+    effort: str | None = None,
 ) -> WayLike:
-    """Return the way between two formats of one kind.
+    """Return the way between two formats of one kind; `effort` is how much to reason where the caller does not say.
 
     Raises:
         WireError: 400, the request has to be understood whole, and cannot be.
@@ -86,7 +87,9 @@ def way_between(
     """
     if not isinstance(caller, SingleCaller) and not isinstance(target, SingleTarget):
         # First, since it is the usual case, and the looks below take longer than making the way does.
-        return Way(caller, target, envelope, id=id, created=created, pass_through=pass_through, strict=strict)
+        return Way(
+            caller, target, envelope, id=id, created=created, pass_through=pass_through, strict=strict, effort=effort
+        )
     match caller, target:
         case EmbeddingCaller(), EmbeddingTarget():
             return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
