@@ -245,12 +245,8 @@ class Gateway:
             }
         )
         cors = self._config.server.cors
-        application = Application(
-            routes(ports, self._missing, self._exposition, self._payments(), public=self._config.catalog.public),
-            ports,
-            Cors(cors.origins) if cors.origins else None,
-            turns,
-        )
+        table = routes(ports, self._missing, self._exposition, self._payments(), public=self._config.catalog.public)
+        application = Application(table, ports, Cors(cors.origins) if cors.origins else None, turns)
         await self._start_work(self._client)
         return Serving(
             handle=application.handle,
