@@ -95,7 +95,9 @@ def test_or_its_successor_answers_and_a_header_says_so(replacing: Gateway, upstr
 
 def test_a_key_that_may_use_the_old_one_may_not_use_the_new_one_for_that(replacing: Gateway) -> None:
     narrow = replacing.create_key("narrow", "--models", "old")
-    assert replacing.chat(key=narrow, model="old", messages=HI).status == 403
+    refused = replacing.chat(key=narrow, model="old", messages=HI)
+    assert refused.status == 403
+    assert "may not use the model `new`, which replaces `old`" in refused.error["message"]
 
 
 def test_what_is_deprecated_is_called_without_a_word(refusing: Gateway) -> None:

@@ -9,7 +9,8 @@ from komeet.core.http import Headers, HttpRequest, Reply
 _ANY: Final = "*"
 _FIELD_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{0,2000}")
 _SHOWN: Final = (
-    b"x-request-id, retry-after, x-komeet-provider, x-komeet-cost, x-komeet-usage, x-komeet-loss, idempotent-replayed, "
+    b"x-request-id, retry-after, x-komeet-provider, x-komeet-cost, x-komeet-usage, x-komeet-loss, "
+    b"x-komeet-model-replaced, idempotent-replayed, "
     + b", ".join(
         b"x-ratelimit-%b-%b" % (what, kind)
         for kind in (b"requests", b"tokens")

@@ -167,7 +167,8 @@ def provider_of(
         health=row.health,
         cancelled=row.cancelled,
     )
-    is_its_own = base_url is None or made.origin == parse_base_url(_at(row, row.base_url, region, project))[0]
+    usual = parse_base_url(_at(row, row.base_url, region, project))[0]
+    is_its_own = base_url is None or not row.placed or made.origin == usual
     return msgspec.structs.replace(made, known_as=row.name) if is_its_own else made
 
 
