@@ -13,10 +13,11 @@ from komeet.api.cors import Cors
 from komeet.api.payments import Payments
 from komeet.api.surfaces import routes
 from komeet.canonical.usage import Usage
-from komeet.catalog import profiles
-from komeet.config.caching import policy_of
+from komeet.catalog import capabilities, lifecycle, profiles
+from komeet.config.caching import policy_of as caching_of
 from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
+from komeet.config.models import leading, lifecycle_of, policy_of
 from komeet.config.own import own_prices
 from komeet.config.prices import load_book
 from komeet.config.routes import breaker_of, retry_of, routes_of
@@ -48,7 +49,7 @@ from komeet.pipeline.flights import Cache
 from komeet.pipeline.limiting import Limiter
 from komeet.pipeline.ports import Policy, Ports
 from komeet.providers.provider import Provider
-from komeet.routing.directory import Directory
+from komeet.routing.directory import Directory, Facts
 from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
 from komeet.routing.retry import Retries
@@ -84,7 +85,12 @@ class Counting:
 
 def directory(data_dir: Path, providers: tuple[Provider, ...], config: Config) -> Directory[Provider]:
     """Return the models that these providers offer, with prices and profiles."""
-    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock(), own_prices(config))
+    try:
+        ends = lifecycle_of(config.models, lifecycle.load())
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    facts = Facts(lifecycle=ends, capabilities=capabilities.load(), retired=policy_of(config.models))
+    return Directory(providers, load_book(data_dir), profiles.load(), SystemClock(), own_prices(config), facts)
 
 
 def trust_of(config: Config, providers: tuple[Provider, ...]) -> Trust:
@@ -122,7 +128,7 @@ def databases_of(config: Config) -> Databases:
         ledger=config.ledger.database,
         requests=config.request_log.database,
         cache=config.cache.database,
-        caching=policy_of(config.cache, config.routes).possible,
+        caching=caching_of(config.cache, config.routes).possible,
         key_grace=config.ledger.key_grace_seconds,
     )
 
@@ -197,11 +203,12 @@ class Gateway:
         admission = Admission(self._config.server.max_calls, self._config.server.max_calls_per_key)
         limits = Limiter(self._store.limits, rules_of(self._config.limits), self._store.nodes)
         health = HealthBook(breaker_of(self._config.failover))
+        router = Router(self.directory, routes_of(self._config.routes), health, leading(self._config.aliases))
         ports = Ports(
             clock=self._clock,
             keys=self._store.keys,
             directory=self.directory,
-            router=Router(self.directory, routes_of(self._config.routes), health),
+            router=router,
             retries=Retries(retry_of(self._config.failover)),
             credentials=Credentials(Keyring(self._clock, self._tasks, self._client), health),
             learned=Learned(),
@@ -222,12 +229,8 @@ class Gateway:
         )
         turns = Turns(self._clock, asyncio.get_running_loop().call_soon, self._config.server.max_wait_seconds)
         self._watch(admission, limits, turns)
-        application = Application(
-            routes(ports, self._missing, self._exposition, self._payments()),
-            ports,
-            self._cors(),
-            turns,
-        )
+        table = routes(ports, self._missing, self._exposition, self._payments(), public=self._config.catalog.public)
+        application = Application(table, ports, self._cors(), turns)
         await self._start_work(self._client)
         return Serving(
             handle=application.handle,
@@ -313,7 +316,7 @@ class Gateway:
     def _cache(self) -> Cache | None:
         if self._answers is None:
             return None
-        return Cache(self._answers, policy_of(self._config.cache, self._config.routes), self._clock)
+        return Cache(self._answers, caching_of(self._config.cache, self._config.routes), self._clock)
 
     def _payments(self) -> Payments | None:
         secret = self._config.payments.webhook_secret

@@ -41,6 +41,7 @@ EXPECTED: Mapping[tuple[str, str], Mapping[str, int]] = {
     ("GET", "/v1beta/models"): SHUT | {"valid": 200},
     ("GET", "/v1beta/models/"): SHUT | {"valid": 200},
     ("POST", "/api/explain"): SHUT | {"valid": 400},
+    ("GET", "/api/models"): OPEN,  # where the operator publishes it
     ("GET", "/healthz"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): SHUT | {"valid": 200},
@@ -63,7 +64,7 @@ async def exposition() -> bytes:
 
 def application(shown: Key, *, in_hand: bool = True) -> Application:
     ports = replace(World().ports, keys=Keys(shown, in_hand=in_hand))
-    return Application(routes(ports, dict, exposition), ports)
+    return Application(routes(ports, dict, exposition, public=True), ports)
 
 
 def ask(
@@ -101,7 +102,15 @@ def error(reply: FakeReply) -> dict[str, str]:
 def test_every_route_has_a_line_and_a_rule() -> None:
     table = application(key()).table.routes
     assert {(route.method, route.path) for route in table} == set(EXPECTED)
-    assert {route.path for route in table if route.access is Access.PUBLIC} == {"/healthz", "/readyz"}
+    assert {route.path for route in table if route.access is Access.PUBLIC} == {"/api/models", "/healthz", "/readyz"}
+
+
+def test_the_list_for_everybody_is_there_only_where_it_is_published() -> None:
+    ports = World().ports
+    app = Application(routes(ports, dict, exposition), ports)
+    for secret in (None, SECRET):
+        reply = ask(app, "GET", "/api/models", secret=secret)
+        assert (reply.status, error(reply)["code"]) == (404, "unknown_url")
 
 
 @pytest.mark.parametrize("who", KEYS)
@@ -133,7 +142,7 @@ def test_this_machine_sees_the_metrics_and_nothing_else() -> None:
     app = application(key())
     for method, path in EXPECTED:
         status = ask(app, method, path + "m" if path.endswith("/") else path, secret=None, peer="127.0.0.1").status
-        assert status == (200 if path in {"/healthz", "/readyz", "/metrics"} else 401)
+        assert status == (200 if path in {"/api/models", "/healthz", "/readyz", "/metrics"} else 401)
     for field in (b"x-forwarded-for", b"forwarded"):
         assert ask(app, "GET", "/metrics", secret=None, peer="127.0.0.1", headers={field: b"::1"}).status == 401
     evil = {b"host": b"evil.example:4000"}

@@ -96,6 +96,7 @@ def test_models_are_listed_for_those_who_may_use_them() -> None:
         "created": 0,
         "owned_by": "maker",
         "provider": "maker",
+        "type": "chat",
         "priced": True,
     }
     assert [row["id"] for row in json.loads(ask(listed(world, models=("n/*",)), "GET", "/v1/models").body)["data"]] == [

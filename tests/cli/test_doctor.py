@@ -120,3 +120,17 @@ def test_an_address_in_the_clear_is_noted(komeet: Komeet, tmp_path: Path) -> Non
     notes = {one["text"]: one["state"] for one in topics(komeet("doctor", "--json", "-c", str(file)))["providers"]}
     assert list(notes.values()) == ["ok", "note"]
     assert all(("in the clear" in text) is text.startswith("far: ") for text in notes)
+
+
+def test_what_the_file_names_and_what_ends_is_said(komeet: Komeet, tmp_path: Path) -> None:
+    file = tmp_path / "komeet.yaml"
+    file.write_text(
+        "providers: [{name: openai, api_key: sk-x}]\n"
+        "aliases: {smart: openai/gpt-5.2-chat-latest, fine: openai/gpt-5.2}\n"
+        "routes: [{name: r, groups: [{candidates: [{model: openai/going}, {model: smart}]}]}]\n"
+        "models: {lifecycle: [{provider: openai, model: going, shutdown: 2999-01-01, successor: new}]}\n"
+    )
+    said = komeet("doctor", "--config", str(file), "--json")
+    gone, going = (finding["text"] for finding in topics(said)["ends"])
+    assert "`gpt-5.2-chat-latest` was shut down on 2026-08-10 by openai; `openai/gpt-5.5` replaces it" in gone
+    assert going == "going (openai): 2999-01-01; new replaces it"

@@ -150,3 +150,19 @@ def test_a_mistake_in_a_row_is_named(text: bytes, mistake: str) -> None:
 def test_a_row_is_frozen() -> None:
     assert Row.__struct_config__.frozen
     assert Row.__struct_config__.forbid_unknown_fields
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "known_as"),
+    [
+        ("openai", None, "openai"),
+        ("openai", "https://api.openai.com/v2", "openai"),
+        ("openai", "https://relay.example/v1", None),
+        ("openai", "http://127.0.0.1:4000/v1", None),
+        ("azure", "https://mine.openai.azure.com", "azure"),
+    ],
+)
+def test_facts_about_models_hold_at_the_address_of_the_row(
+    name: str, address: str | None, known_as: str | None
+) -> None:
+    assert registry.provider_of(ROWS[name], base_url=address).known_as == known_as

@@ -34,6 +34,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     free_models: tuple[str, ...] = ()
     rank: int = 30
     dialect: Dialect = Dialect()
+    known_as: str | None = None
 
 
 class Row(Struct, frozen=True):

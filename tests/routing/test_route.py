@@ -152,6 +152,8 @@ def test_who_is_not_well_comes_last_across_groups() -> None:
         (Condition(images=True), Traits(images=True), Traits()),
         (Condition(effort=("high", "xhigh")), Traits(effort="high"), Traits(effort="low")),
         (Condition(effort=("default",)), Traits(), Traits(effort="low")),
+        (Condition(service_tier=("priority", "fast")), Traits(service_tier="fast"), Traits(service_tier="flex")),
+        (Condition(service_tier=("default",)), Traits(service_tier="auto"), Traits(service_tier="flex")),
         (Condition(input_tokens=Span(over=10)), Traits(input_tokens=11), Traits(input_tokens=10)),
         (Condition(input_tokens=Span(under=10)), Traits(input_tokens=9), Traits(input_tokens=10)),
         (Condition(output_limit=Span(under=10)), Traits(output_limit=9), Traits(output_limit=10)),

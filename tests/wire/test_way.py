@@ -16,10 +16,10 @@ from komeet.wire.way import HubTap, Way
 CHAT, RESPONSES, MESSAGES = "openai_chat", "openai_responses", "anthropic_messages"
 
 
-def way(caller: str, target: str, body: dict[str, Any], *, pass_through: bool = True, strict: bool = False) -> Way:
+def way(caller: str, target: str, body: dict[str, Any], **policy: Any) -> Way:
     wire = BOTH_ROLES[caller]
     envelope = wire.parse_envelope(json.dumps({"model": "m", **body}).encode(), {})
-    return Way(wire, BOTH_ROLES[target], envelope, id="1", created=1, pass_through=pass_through, strict=strict)
+    return Way(wire, BOTH_ROLES[target], envelope, id="1", created=1, **policy)
 
 
 def sent(found: Way, profile: Profile | None = None) -> Any:

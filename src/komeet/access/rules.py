@@ -15,7 +15,7 @@ class Access(StrEnum):
     """Who may use a route."""
 
     PUBLIC = "public"
-    """Anybody who reaches the port: it tells nothing and spends nothing."""
+    """Anybody who reaches the port: it spends nothing, and tells nothing but what the operator chose to publish."""
     MACHINE = "machine"
     """This machine: it tells how Komeet stands, no secret, and changes nothing."""
     OPERATOR = "operator"

@@ -10,7 +10,7 @@ _ANY: Final = "*"
 _FIELD_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, \t-]{0,2000}")
 _SHOWN: Final = (
     b"x-request-id, retry-after, x-komeet-provider, x-komeet-cost, x-komeet-usage, x-komeet-loss, idempotent-replayed, "
-    b"x-komeet-cache, age, "
+    b"x-komeet-cache, age, x-komeet-model-replaced, "
     + b", ".join(
         b"x-ratelimit-%b-%b" % (what, kind)
         for kind in (b"requests", b"tokens")

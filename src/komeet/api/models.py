@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from urllib.parse import unquote
 
+from msgspec.structs import replace
+
 from komeet.access.rules import with_key_in_header
 from komeet.api.model_shapes import Shape, choose_shape
 from komeet.core.errors import ModelNotFound
@@ -10,7 +12,7 @@ from komeet.core.http import HttpRequest, Reply
 from komeet.core.ids import new_id
 from komeet.pipeline.identify import identify
 from komeet.pipeline.ports import Ports
-from komeet.routing.directory import Listed
+from komeet.routing.listed import Listed
 
 PATH = "/v1/models"
 GEMINI_PATH = "/v1beta/models"
@@ -35,13 +37,16 @@ class Models:
         listing = self._ports.directory.listing()
         if listing is not self._listing or len(self._bodies) >= _KEPT_LISTS:
             self._listing, self._bodies = listing, {}
-            named = {route: _of_route(route) for route in self._ports.router.routes}
+            router = self._ports.router
+            named = {name: self._given(name) for name in (*router.routes, *router.aliases)}
             self._shown = [*named.values(), *(one for one in listing if one.id not in named)]
         shape = choose_shape(request.path, request.headers)
         wanted = (type(shape), key.models)
         body = self._bodies.get(wanted)
         if body is None:
-            body = self._bodies[wanted] = shape.list([one for one in self._shown if key.allows(*one.names)])
+            body = self._bodies[wanted] = shape.list(
+                [one for one in self._shown if key.allows(*one.names)], at=self._ports.clock.unix_ms()
+            )
         self._answer(reply, body)
 
     async def retrieve(self, request: HttpRequest, reply: Reply) -> None:
@@ -49,23 +54,28 @@ class Models:
         request = with_key_in_header(request)
         key = await identify(request.headers, self._ports.keys, self._ports.clock)
         name = unquote(request.path.removeprefix(PATH + "/").removeprefix(GEMINI_PATH + "/"))
-        listed = _of_route(name) if name in self._ports.router.routes else self._of_model(name)
+        listed = self._given(name) if self._ports.router.is_given(name) else self._of_model(name)
         if not key.allows(*listed.names):
             raise ModelNotFound(f"The model `{name}` does not exist or you do not have access to it.", param="model")
-        self._answer(reply, choose_shape(request.path, request.headers).one(listed))
+        self._answer(reply, choose_shape(request.path, request.headers).one(listed, at=self._ports.clock.unix_ms()))
+
+    def _given(self, name: str) -> Listed:
+        """Return a route or an alias as a line of the list; what an alias leads to is known, if that is a model."""
+        target = self._ports.router.aliases.get(name, name)
+        if target in self._ports.router.routes:
+            return _of_route(name)
+        try:
+            found = self._of_model(target)
+        except ModelNotFound:
+            return _of_route(name)
+        return replace(found, id=name, names=(name, *found.names))
 
     def _of_model(self, name: str) -> Listed:
-        candidate = self._ports.directory.resolve(name)
+        directory, answers = self._ports.directory, True
+        candidate = directory.resolve(name)
         if candidate.price is None:
-            candidate = self._ports.directory.resolve(name, answers=False)
-        return Listed(
-            id=name,
-            provider=candidate.provider.name,
-            model=candidate.model,
-            names=candidate.names,
-            context_window=candidate.context_window,
-            price=candidate.price,
-        )
+            candidate, answers = directory.resolve(name, answers=False), False
+        return directory.line(candidate, name, answers=answers or candidate.price is None)
 
     def _answer(self, reply: Reply, body: bytes) -> None:
         headers = [

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from komeet.access.rules import Access
 from komeet.api import chat, completions, embeddings, gemini, messages, models, moderations, responses
+from komeet.api.catalog import PublicModels
 from komeet.api.explain import Explain
 from komeet.api.operations import Operations
 from komeet.api.payments import Payments
@@ -16,8 +17,18 @@ def routes(
     readiness: Callable[[], Mapping[str, str]],
     exposition: Callable[[], Awaitable[bytes]],
     payments: Payments | None = None,
+    *,
+    public: bool = False,
 ) -> tuple[Route, ...]:
-    """Return the routes; `readiness` says what is missing, `exposition` writes the metrics, `payments` may be none."""
+    """Return the routes.
+
+    Args:
+        ports: what calls may touch.
+        readiness: says what is missing.
+        exposition: writes the metrics.
+        payments: take payments; None: there are none.
+        public: whether everybody may see the list of models.
+    """
     catalog = models.Models(ports)
     operations = Operations(readiness, exposition)
     return (
@@ -32,5 +43,6 @@ def routes(
         Route(method="GET", path="/healthz", access=Access.PUBLIC, handler=operations.healthz),
         Route(method="GET", path="/readyz", access=Access.PUBLIC, handler=operations.readyz),
         Route(method="GET", path="/metrics", access=Access.OPERATOR, handler=operations.metrics),
+        *((PublicModels(ports).route,) if public else ()),
         *(() if payments is None else (payments.route,)),
     )

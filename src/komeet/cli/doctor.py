@@ -19,7 +19,7 @@ from komeet.cli.setup import Setup, existing_files, models_of, read
 from komeet.config.load import ConfigError
 from komeet.config.prices import load_book
 from komeet.core.clock import SystemClock
-from komeet.core.errors import ModelNotFound
+from komeet.core.errors import ModelNotFound, ModelRetired
 from komeet.core.hosts import is_this_machine
 from komeet.core.http import Origin
 from komeet.local.weights import missing as missing_model
@@ -80,6 +80,7 @@ def doctor(
         *_known(setup),
         *_ways(setup, connect=connect),
         *_answers(known),
+        *_ends(setup, known),
     ]
     if as_json:
         print_json({"findings": findings, "missing": missing})
@@ -237,6 +238,24 @@ def _answers(known: Directory[Provider]) -> Iterator[Finding]:
         yield Finding("answers", "note", f"nobody for {', '.join(nobody)}")
     count = len(known.listing())
     yield Finding("models", "ok" if count else "note", f"{count:,} known by name; `komeet models` lists them")
+
+
+def _ends(setup: Setup, known: Directory[Provider]) -> Iterator[Finding]:
+    """Say which models that the file names are shut down, or will be."""
+    config = setup.config
+    routed = [one.model for route in config.routes for group in route.groups for one in group.candidates]
+    for name in dict.fromkeys([*config.aliases.values(), *routed]):
+        try:
+            found = known.resolve(name)
+        except ModelRetired as retired:
+            yield Finding("ends", "note", retired.message)
+            continue
+        except ModelNotFound:
+            continue  # an alias, a route, or what `komeet explain` says of it
+        span = found.replaces or found.lifespan
+        if span is not None and span.is_deprecated(at=SystemClock().unix_ms()):
+            after = f"; {span.successor} replaces it" if span.successor else ""
+            yield Finding("ends", "note", f"{span.model} ({found.provider.name}): {span.shutdown}{after}")
 
 
 def _missing(setup: Setup) -> list[Missing]:

@@ -12,8 +12,10 @@ import msgspec
 import yaml
 
 from komeet.access.signature import LEAST
+from komeet.catalog.lifecycle import Lifecycle
 from komeet.config.exact import Exact, Moment, exact_of, moment_of
 from komeet.config.limits import mistake
+from komeet.config.models import leading, lifecycle_of
 from komeet.config.schema import Config
 from komeet.core.hosts import is_this_machine
 from komeet.core.secrets import Secret
@@ -202,16 +204,24 @@ def _check(config: Config) -> None:
 
 
 def _check_routes(config: Config) -> None:
-    """A route leads to models, not to routes."""
+    """A route leads to models, not to routes; an alias leads to either, and never back to itself."""
+    try:
+        aliases = leading(config.aliases)
+        lifecycle_of(config.models, Lifecycle())
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     names = [route.name for route in config.routes]
     for index, route in enumerate(config.routes):
+        if route.name in aliases:
+            raise ConfigError(f"aliases.{route.name}: {route.name} is already routes[{index}]")
         if route.name in names[:index]:
             raise ConfigError(f"routes[{index}].name: {route.name} is already routes[{names.index(route.name)}]")
         for place, group in enumerate(route.groups):
             for number, candidate in enumerate(group.candidates):
-                if candidate.model in names:
+                if aliases.get(candidate.model, candidate.model) in names:
+                    what = "leads to a route" if candidate.model in aliases else "is a route"
                     raise ConfigError(
-                        f"routes[{index}].groups[{place}].candidates[{number}].model: {candidate.model} is a route;"
+                        f"routes[{index}].groups[{place}].candidates[{number}].model: {candidate.model} {what};"
                         " a route leads to models"
                     )
 

@@ -31,6 +31,10 @@ class When(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...] | None,
         Meta(description="One of these efforts of reasoning is asked for; `default`: none is."),
     ] = None
+    service_tier: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="One of these tiers is asked for (`priority`, `flex`); `default`: none is, or that."),
+    ] = None
     input_tokens: Annotated[Range | None, Meta(description="What it sends, at about four bytes a token.")] = None
     output_limit: Annotated[Range | None, Meta(description="The limit of output tokens; 0 where none is set.")] = None
     keys: Annotated[tuple[str, ...] | None, Meta(description="Patterns of the key's name.")] = None
@@ -43,6 +47,10 @@ class Candidate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     model: Annotated[_ModelName, Meta(description="As a caller would name it: `openai/gpt-5.2`.")]
     weight: Annotated[int, Meta(ge=1, le=1_000_000, description="Its part of the calls, among those of its group.")] = 1
+    effort: Annotated[
+        Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None,
+        Meta(description="How much it reasons where a call does not say; default: as the model does by itself."),
+    ] = None
 
 
 class Group(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -142,7 +150,7 @@ def breaker_of(failover: Failover) -> BreakerPolicy:
 
 def _group(group: Group) -> routing.Group:
     return routing.Group(
-        members=tuple(routing.Member(one.model, one.weight) for one in group.candidates),
+        members=tuple(routing.Member(one.model, one.weight, one.effort) for one in group.candidates),
         order=routing.Order(group.order),
         when=routing.ALWAYS if group.when == When() else convert(group.when, routing.Condition, from_attributes=True),
     )

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 from komeet.config.caching import Cache
 from komeet.config.credentials import Credential, Google
 from komeet.config.limits import Limit
+from komeet.config.models import Aliases, Catalog, Models
 from komeet.config.pricing import Price, Sale
 from komeet.config.routes import Failover, Route
 from komeet.core.secrets import Secret
@@ -419,6 +420,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     routes: Annotated[
         tuple[Route, ...], Meta(description="Names that stand for several models (docs/routing.md).")
     ] = ()
+    aliases: Aliases = {}
+    models: Annotated[Models, Meta(description="What becomes of models that their provider has shut down.")] = Models()
+    catalog: Annotated[Catalog, Meta(description="What is said of models to those who have no key.")] = Catalog()
     failover: Annotated[
         Failover, Meta(description="What is tried when a provider fails, before anything has reached the caller.")
     ] = Failover()

@@ -10,6 +10,7 @@
     │   ├── BudgetExceeded   402    a hard budget has no room for the call's upper bound
     │   ├── NotAllowed       403    the key may not do this
     │   ├── ModelNotFound    404    no configured provider offers the model
+    │   │   └── ModelRetired 404    … any more: its provider has shut it down
     │   ├── UnknownPath      404
     │   ├── MethodNotAllowed 405
     │   ├── RequestTimeout   408    the request did not arrive in time
@@ -154,6 +155,12 @@ class ModelNotFound(ClientError):
 
     status = 404
     code = "model_not_found"
+
+
+class ModelRetired(ModelNotFound):
+    """The provider has shut the model down; the message names its successor, where there is one."""
+
+    code = "model_retired"
 
 
 class UnknownPath(ClientError):

@@ -37,6 +37,8 @@ def reply_headers(call: Call, attempt: Attempt | None) -> list[tuple[bytes, byte
     if attempt is None:
         return headers
     headers.append((b"x-komeet-provider", attempt.candidate.provider.name.encode()))
+    if (old := attempt.candidate.replaces) is not None:
+        headers.append((b"x-komeet-model-replaced", f"{old.model} -> {attempt.candidate.model}".encode()))
     if attempt.losses:
         headers.append((b"x-komeet-loss", loss_header(attempt.losses)))
     return headers

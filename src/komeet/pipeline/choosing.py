@@ -31,9 +31,11 @@ def plan_of(call: Call, ports: Ports) -> Plan:
 def refusal(call: Call, candidate: AnyCandidate, ports: Ports) -> KomeetError | None:
     """Return why the key of a call must not ask a candidate; None: it may."""
     key, asked = call.known_key, call.known_envelope.model
-    if not key.allows(*candidate.names) and not (asked in ports.router.routes and key.allows(asked)):
+    if not key.allows(*candidate.names) and not (ports.router.is_given(asked) and key.allows(asked)):
+        old = candidate.replaces
+        told = f"`{asked}`" if old is None else f"`{candidate.model}`, which replaces `{old.model}`"
         return NotAllowed(
-            f"This API key ({key.name}) may not use the model `{asked}`; it may use: {', '.join(key.models)}.",
+            f"This API key ({key.name}) may not use the model {told}; it may use: {', '.join(key.models)}.",
             param="model",
         )
     subject = Subject(key.id, key.user, key.project, key.organisation)

@@ -63,7 +63,9 @@ class Explanation(Struct, frozen=True, kw_only=True):
     model: str
     """As it was asked for."""
     route: bool
-    """Whether that is a route's name."""
+    """Whether that is a route's name, or an alias."""
+    alias_of: str | None = None
+    """What an alias leads to: a route, or a model."""
     candidates: tuple[Candidate, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     refused: Refusal | None = None
@@ -79,11 +81,11 @@ async def explain(call: Call, ports: Ports) -> Explanation:
     call.key = await identify(call.request.headers, ports.keys, ports.clock)
     await parse(call, ports)
     asked = call.known_envelope.model
-    route = asked in ports.router.routes
+    route, alias_of = ports.router.is_given(asked), ports.router.aliases.get(asked)
     try:
         plan = call.plan = plan_of(call, ports)
     except KomeetError as error:
-        return Explanation(model=asked, route=route, refused=_refusal(error))
+        return Explanation(model=asked, route=route, alias_of=alias_of, refused=_refusal(error))
     found: list[Candidate] = []
     while (choice := plan.take()) is not None:
         found.append(await _explained(call, choice.candidate, choice.why, ports))
@@ -91,6 +93,7 @@ async def explain(call: Call, ports: Ports) -> Explanation:
     return Explanation(
         model=asked,
         route=route,
+        alias_of=alias_of,
         candidates=tuple(found),
         left_out=tuple(_left_out(one) for one in plan.passed),
         refused=refusals[0] if all(refusals) else None,

@@ -113,6 +113,7 @@ async def translate(call: Call, attempt: Attempt, ports: Ports) -> None:
         pass_through=ports.policy.pass_through and name not in profile.dialect.translated and not call.continuable,
         strict=(provider.losses or ports.policy.losses) == "refuse",
         story=call.story,
+        effort=attempt.candidate.effort,
     )
 
 

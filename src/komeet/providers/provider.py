@@ -110,6 +110,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     """The path at `prefix` of which a GET costs nothing and says that it is there; None: none is known."""
     cancelled: Cancelled = "unknown"
     """How it bills a stream that is broken off."""
+    known_as: str | None = None
+    """Its name in the registry, whose facts hold for its models; None: none do, as at an address of one's own."""
 
     def without_secrets(self, said: bytes, used: Credential | None = None) -> bytes:
         """Return what the provider said without what calls show it: some repeat that in their refusals.

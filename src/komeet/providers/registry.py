@@ -143,7 +143,7 @@ def provider_of(
     Raises:
         ValueError: the address, the key or a header cannot be sent; the message does not hold the key.
     """
-    return make(
+    made = make(
         name=row.name,
         title=row.title,
         base_url=_at(row, base_url or row.base_url, region, project),
@@ -167,6 +167,9 @@ def provider_of(
         health=row.health,
         cancelled=row.cancelled,
     )
+    usual = parse_base_url(_at(row, row.base_url, region, project))[0]
+    is_its_own = base_url is None or not row.placed or made.origin == usual
+    return msgspec.structs.replace(made, known_as=row.name) if is_its_own else made
 
 
 def key_in(row: Row, environment: Mapping[str, str]) -> Secret | None:

@@ -3,22 +3,29 @@
 import difflib
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from komeet.catalog.capabilities import Capabilities
 from komeet.catalog.dialect import Dialect
+from komeet.catalog.lifecycle import Lifecycle, Lifespan
 from komeet.catalog.own import OwnPrices, is_pattern
 from komeet.catalog.price import FREE, ModelPrice
 from komeet.catalog.profile import Profile
 from komeet.core.clock import Clock
-from komeet.core.errors import ModelNotFound
+from komeet.core.errors import ModelNotFound, ModelRetired
+from komeet.routing.listed import Listed
 
 _REMEMBERED = 4096
 _LONGEST = 256
 """Characters of a model's name."""
 _DAY_MS = 86_400_000
+
+Retired: TypeAlias = Literal["refuse", "replace", "ask"]
+"""What becomes of a call to a model that its provider has shut down: it is refused, its successor answers, or the
+provider is asked all the same."""
 
 
 class Offering(Protocol):
@@ -48,6 +55,9 @@ class Offering(Protocol):
     @property
     def dialect(self) -> Dialect: ...
 
+    @property
+    def known_as(self) -> str | None: ...
+
 
 P = TypeVar("P", bound=Offering)
 
@@ -65,6 +75,12 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
     """What the provider bills; None: nobody knows."""
     listed: ModelPrice | None = None
     """What the price book says of it, where that is another."""
+    lifespan: Lifespan | None = None
+    """Until when it can be called, where an end is known."""
+    replaces: Lifespan | None = None
+    """The model that was asked for, where that is shut down and this one answers in its place."""
+    effort: str | None = None
+    """How much it is to reason, where the caller does not say."""
 
     @property
     def context_window(self) -> int | None:
@@ -72,19 +88,15 @@ class Candidate(Struct, Generic[P], frozen=True, kw_only=True):
         return self.profile.context_window or (None if self.price is None else self.price.context_window)
 
 
-class Listed(Struct, frozen=True, kw_only=True):
-    """A line of the list of models."""
+class Facts(Struct, frozen=True, kw_only=True):
+    """What is known of models besides prices and what they take."""
 
-    id: str
-    """The shortest name that leads there."""
-    provider: str
-    model: str
-    names: tuple[str, ...]
-    """The names under which a key may be allowed it."""
-    context_window: int | None
-    price: ModelPrice | None
-    answers: bool = True
-    """Whether it generates something; False: it embeds, or judges."""
+    lifecycle: Lifecycle = Lifecycle()
+    """Until when they can be called."""
+    capabilities: Capabilities = Capabilities()
+    """What lists show of them."""
+    retired: Retired = "refuse"
+    """What becomes of calls to those that are shut down."""
 
 
 class Known(Protocol):
@@ -115,11 +127,20 @@ class Profiles(Protocol):
     def find(self, family: str, model: str) -> Profile: ...
 
 
+_NONE: Final = Facts()
+
+
 class Directory(Generic[P]):
     """Resolves names; remembers what it resolved, within a bound."""
 
     def __init__(
-        self, providers: Sequence[P], book: Book, profiles: Profiles, clock: Clock, own: OwnPrices | None = None
+        self,
+        providers: Sequence[P],
+        book: Book,
+        profiles: Profiles,
+        clock: Clock,
+        own: OwnPrices | None = None,
+        facts: Facts = _NONE,
     ) -> None:
         """Take the providers, and what is known of their models; `own` are prices that go before the book's."""
         self._providers = {provider.name: provider for provider in providers}
@@ -127,6 +148,7 @@ class Directory(Generic[P]):
         self._book = book
         self._profiles = profiles
         self._own = own or OwnPrices()
+        self._facts: Final = facts
         self._clock = clock
         self._resolved: dict[tuple[str, bool], Candidate[P]] = {}
         self._listed: tuple[Listed, ...] | None = None
@@ -151,13 +173,16 @@ class Directory(Generic[P]):
             name: what the caller calls it.
             answers: whether it is to generate something; False prices also models without a price for output.
 
+        A model that its provider has shut down is refused, or its successor there is returned, as the policy says.
+
         Raises:
             ModelNotFound: nobody does; says what would help.
+            ModelRetired: its provider has shut it down; names the successor.
         """
         self._forget_old()
         found = self._resolved.get((name, answers))
         if found is None:
-            found = self._resolve(name, answers=answers)
+            found = self._living(self._resolve(name, answers=answers), answers=answers)
             if len(self._resolved) >= _REMEMBERED:
                 self._resolved.clear()
             self._resolved[name, answers] = found
@@ -173,6 +198,30 @@ class Directory(Generic[P]):
                 self._similar.setdefault(_start(listed.id), []).append(listed.id)
         return self._listed
 
+    def retired(self) -> Sequence[Listed]:
+        """List the models that their providers have shut down, each once; calls to them go as the policy says."""
+        now = self._clock.unix_ms()
+        return [
+            self._line(provider, span.model, answers=True)
+            for provider in self._by_rank
+            for span in self._facts.lifecycle.models(provider.name, provider.known_as)
+            if span.is_retired(at=now) and (provider.models is None or _matches(span.model, provider.models))
+        ]
+
+    def _living(self, found: Candidate[P], *, answers: bool) -> Candidate[P]:
+        span, now, provider = found.lifespan, self._clock.unix_ms(), found.provider
+        if span is None or self._facts.retired == "ask" or not span.is_retired(at=now):
+            return found
+        successor = self._facts.lifecycle.successor(provider.name, provider.known_as, found.model, at=now)
+        if self._facts.retired == "replace" and successor is not None:
+            return replace(self._candidate(provider, successor, answers=answers), replaces=span)
+        hint = f"; `{provider.name}/{successor}` replaces it" if successor is not None else ""
+        raise ModelRetired(
+            f"The model `{found.model}` {span.words()} by {provider.name}{hint}."
+            " GET /v1/models lists what is available.",
+            param="model",
+        )
+
     def _forget_old(self) -> None:
         now = self._clock.unix_ms()
         if now >= self._until:
@@ -182,7 +231,8 @@ class Directory(Generic[P]):
 
     def _next_change(self, now: int) -> int:
         prices = {provider.price_id for provider in self._by_rank if provider.price_id is not None}
-        moments = [self._own.next_change(at=now), *(self._book.next_change(price_id, at=now) for price_id in prices)]
+        moments = [self._own.next_change(at=now), self._facts.lifecycle.next_change(at=now)]
+        moments += (self._book.next_change(price_id, at=now) for price_id in prices)
         return min([moment for moment in moments if moment is not None], default=now + _DAY_MS)
 
     def _resolve(self, name: str, *, answers: bool) -> Candidate[P]:
@@ -231,6 +281,7 @@ class Directory(Generic[P]):
             profile=replace(self._profiles.find(provider.family, model), dialect=provider.dialect),
             price=self._price(provider, model, answers=answers),
             listed=self._listed_price(provider, model, answers=answers),
+            lifespan=self._facts.lifecycle.find(provider.name, provider.known_as, model),
         )
 
     def _names(self, provider: P, model: str) -> tuple[str, ...]:
@@ -270,19 +321,33 @@ class Directory(Generic[P]):
         )
 
     def _list(self) -> Iterator[Listed]:
+        now = self._clock.unix_ms()
         for provider in self._by_rank:
             for model, answers in self._known(provider):
-                bare = not self._is_taken(model) and self._knower(model, answers=answers) is provider
-                candidate = self._candidate(provider, model, answers=answers)
-                yield Listed(
-                    id=model if bare else f"{provider.name}/{model}",
-                    provider=provider.name,
-                    model=model,
-                    names=candidate.names,
-                    context_window=candidate.context_window,
-                    price=candidate.price,
-                    answers=answers,
-                )
+                line = self._line(provider, model, answers=answers)
+                if self._facts.retired == "ask" or line.lifespan is None or not line.lifespan.is_retired(at=now):
+                    yield line
+
+    def line(self, found: Candidate[P], name: str, *, answers: bool) -> Listed:
+        """Return what lists say of a model, by the name `name`."""
+        return Listed(
+            id=name,
+            provider=found.provider.name,
+            model=found.model,
+            names=found.names,
+            context_window=found.context_window,
+            price=found.price,
+            listed=found.listed,
+            answers=answers,
+            profile=found.profile,
+            capability=self._facts.capabilities.find(found.provider.known_as, found.model),
+            lifespan=found.lifespan,
+        )
+
+    def _line(self, provider: P, model: str, *, answers: bool) -> Listed:
+        bare = not self._is_taken(model) and self._knower(model, answers=answers) is provider
+        candidate = self._candidate(provider, model, answers=answers)
+        return self.line(candidate, model if bare else f"{provider.name}/{model}", answers=answers)
 
     def _known(self, provider: P) -> Sequence[tuple[str, bool]]:
         """Return the models of a provider, and whether each of them generates something."""
@@ -304,6 +369,10 @@ class Directory(Generic[P]):
     def _embeds(self, provider: P, model: str) -> bool:
         """Whether a model that generates nothing can be asked for something else: it has a price for what goes in."""
         return provider.price_id is not None and self._price(provider, model, answers=False) is not None
+
+
+def _matches(model: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(model, pattern) for pattern in patterns)
 
 
 def _is_plain(name: str) -> bool:

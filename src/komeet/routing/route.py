@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Final, Generic, Protocol, TypeVar, final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from komeet.canonical.usage import Usage
 from komeet.core.errors import KomeetError, ModelNotFound
@@ -56,6 +57,8 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     images: bool | None = None
     effort: tuple[str, ...] | None = None
     """One of these; `default` is a call that asks for none."""
+    service_tier: tuple[str, ...] | None = None
+    """One of these: how soon the caller wants it, and what that may cost; `default` is a call that does not say."""
     input_tokens: Span | None = None
     """As far as they can be told from its bytes."""
     output_limit: Span | None = None
@@ -79,6 +82,9 @@ class Condition(Struct, frozen=True, kw_only=True, omit_defaults=True):
                 return f"{name} is {str(is_so).lower()}"
         if self.effort is not None and (traits.effort or "default") not in self.effort:
             return f"effort is {traits.effort or 'default'}"
+        tier = traits.service_tier if traits.service_tier not in (None, "auto") else "default"
+        if self.service_tier is not None and tier not in self.service_tier:
+            return f"service_tier is {tier}"
         if self.input_tokens is not None and not self.input_tokens.has(traits.input_tokens):
             return f"input_tokens is about {traits.input_tokens:,}"
         if self.output_limit is not None and not self.output_limit.has(traits.output_limit or 0):
@@ -107,6 +113,8 @@ class Member(Struct, frozen=True):
     model: str
     """As a caller would name it: `provider/model`, a bare name, an alias."""
     weight: int = 1
+    effort: str | None = None
+    """How much it is to reason, where the caller does not say; None: as it does by itself."""
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -162,9 +170,19 @@ class Moment(Struct, Generic[P], frozen=True, kw_only=True):
 class Router(Generic[P]):
     """Says who is asked for a call, and in which order."""
 
-    __slots__ = ("_health", "_resolver", "_routes")
+    __slots__ = ("_aliases", "_health", "_resolver", "_routes")
 
-    def __init__(self, resolver: Resolver[P], routes: Sequence[Route], health: HealthBook) -> None:
+    def __init__(
+        self,
+        resolver: Resolver[P],
+        routes: Sequence[Route],
+        health: HealthBook,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take who finds models, the routes, how candidates do, and other names of models or routes, each with what it
+        leads to in the end (never another alias).
+        """
+        self._aliases: Final = dict(aliases or {})
         self._resolver: Final = resolver
         self._routes: Final[Mapping[str, Route]] = {route.name: route for route in routes}
         self._health: Final = health
@@ -173,6 +191,15 @@ class Router(Generic[P]):
     def routes(self) -> Mapping[str, Route]:
         """All routes, by name."""
         return self._routes
+
+    @property
+    def aliases(self) -> Mapping[str, str]:
+        """All aliases, and what each leads to: a route's name, or whatever the resolver knows."""
+        return self._aliases
+
+    def is_given(self, name: str) -> bool:
+        """Whether a name was given by the operator: a route's, or an alias."""
+        return name in self._routes or name in self._aliases
 
     def health(self, candidate: Candidate[P]) -> Health:
         """Return how a candidate has done."""
@@ -194,9 +221,11 @@ class Router(Generic[P]):
         Raises:
             ModelNotFound: nobody answers to that name.
         """
+        name = self._aliases.get(name, name)
         route = self._routes.get(name)
         if route is None:
-            yield Choice(self._resolver.resolve(name, answers=answers), AS_ASKED)
+            candidate = self._resolver.resolve(name, answers=answers)
+            yield Choice(candidate, _instead(candidate, AS_ASKED))
             return
         unwell: list[Choice[P]] = []
         for number, group in enumerate(route.groups, 1):
@@ -207,11 +236,13 @@ class Router(Generic[P]):
             found: list[tuple[Member, Candidate[P]]] = []
             for member in group.members:
                 try:
-                    found.append((member, self._resolver.resolve(member.model, answers=answers)))
+                    model = self._aliases.get(member.model, member.model)
+                    one = self._resolver.resolve(model, answers=answers)
+                    found.append((member, one if member.effort is None else replace(one, effort=member.effort)))
                 except ModelNotFound as missing:
                     yield Passed(member.model, missing.message)
             for candidate, why in self._ordered(group, found, traits, moment):
-                said = f"group {number}, {why}"
+                said = f"group {number}, {_instead(candidate, why)}"
                 if self.health(candidate).usable(moment.now):
                     yield Choice(candidate, said)
                 else:
@@ -286,6 +317,13 @@ def _sticky(found: list[tuple[Member, Candidate[P]]], conversation: bytes) -> It
 
     for _, candidate in sorted(found, key=lambda each: -score(each[0])):
         yield candidate, "where this conversation goes"
+
+
+def _instead(candidate: Candidate[P], why: str) -> str:
+    old = candidate.replaces
+    if candidate.effort is not None:
+        why = f"{why}, with effort {candidate.effort} unless the call names one"
+    return why if old is None else f"{why}: {old.model} {old.words()}, and {candidate.model} replaces it"
 
 
 def nobody(name: str, refusals: Sequence[KomeetError], passed: Sequence[Passed]) -> KomeetError:

@@ -82,6 +82,7 @@ class Way:
         pass_through: whether the identity path may be taken.
         strict: whether a call that would lose anything is refused.
         story: what its caller has been told of the answer, where another attempt has begun it.
+        effort: how much to reason where the caller does not say; None: as the model does by itself.
 
     Raises:
         WireError: 400, the request has to be understood whole, and cannot be.
@@ -100,6 +101,7 @@ class Way:
         pass_through: bool = True,
         strict: bool = False,
         story: Story | None = None,
+        effort: str | None = None,
     ) -> None:
         self._caller = caller
         self.target = target
@@ -107,7 +109,12 @@ class Way:
         self._strict = strict
         like = caller.name == target.name and envelope.stream_type == EVENT_STREAM
         self._passing: Passing | None = target.passing if like and pass_through and not envelope.sealed else None
-        request = caller.parse_request(envelope) if self._passing is None else Request(model=envelope.model, turns=())
+        if self._passing is None or effort is not None:
+            request = caller.parse_request(envelope)
+            if effort is not None and request.effort is None and request.thinking is None:
+                request, self._passing = replace(request, effort=effort), None
+        else:
+            request = Request(model=envelope.model, turns=())
         if story is not None:
             request = asked_on(request, story.text)
         self._story = story

@@ -79,6 +79,7 @@ def way_between(
     pass_through: bool = True,
     strict: bool = False,
     story: Story | None = None,
+    effort: str | None = None,
 ) -> WayLike:
     """Return the way between two formats of one kind; arguments as those of `way.Way`.
 
@@ -89,7 +90,15 @@ def way_between(
     if not isinstance(caller, SingleCaller) and not isinstance(target, SingleTarget):
         # First, since it is the usual case, and the looks below take longer than making the way does.
         return Way(
-            caller, target, envelope, id=id, created=created, pass_through=pass_through, strict=strict, story=story
+            caller,
+            target,
+            envelope,
+            id=id,
+            created=created,
+            pass_through=pass_through,
+            strict=strict,
+            story=story,
+            effort=effort,
         )
     match caller, target:
         case EmbeddingCaller(), EmbeddingTarget():
