@@ -71,7 +71,7 @@ def drill(
     ] = 300.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of lines.")] = False,
 ) -> None:
-    """Score how a gateway does when its providers fail, lie or fall silent.
+    """Score a gateway whose providers fail, lie or fall silent.
 
     Two upstreams are started that misbehave byte for byte; a caller notes what the gateway makes of it. Without
     --against, a Komeet is started for it, with data of its own. Ends with status 1 where a scenario fails.

@@ -90,7 +90,7 @@ class Way:
 
     __slots__ = ("_asked", "_caller", "_passing", "_story", "_strict", "envelope", "target")
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a way has that many properties
         self,
         caller: Caller,
         target: Target,

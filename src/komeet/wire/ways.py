@@ -69,7 +69,7 @@ class WayLike(Protocol):
     def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError: ...
 
 
-def way_between(
+def way_between(  # noqa: PLR0913 - as `way.Way`
     caller: AnyCaller,
     target: AnyTarget,
     envelope: Envelope,
