@@ -3,7 +3,7 @@
 Both are installed by who runs this, outside of this repository:
 
     python -m venv litellm && litellm/bin/pip install 'litellm[proxy]'     PROGRAM is litellm/bin/litellm
-    npm install --prefix portkey @portkey-ai/gateway                       FOLDER is portkey
+    npm install --prefix portkey @portkey-ai/gateway                       FOLDER is portkey (docs/drill.md has more)
 
 Each gets the two upstreams of `komeet drill` with one as the other's fallback, two retries, and deadlines of two
 seconds, since their own would outlast anybody's patience; otherwise it is as it comes. Prints rows of Markdown.
@@ -104,7 +104,11 @@ def started(rival: Rival, log: Path) -> Generator[None]:
             yield
         finally:
             process.terminate()
-            process.wait(30)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:  # it waits for what the drill has left hanging
+                process.kill()
+                process.wait()
 
 
 def _await(port: int, process: subprocess.Popen[bytes]) -> None:
