@@ -13,11 +13,15 @@ from komeet.cli.options import AsJson, new_program
 from komeet.cli.output import console, escape, fail, print_json, warn
 from komeet.cli.table import Column, table
 from komeet.lab.imports import litellm as from_litellm
+from komeet.lab.imports import new_api as from_new_api
+from komeet.lab.imports.channels import Family
 from komeet.lab.imports.found import KINDS, Imported, ImportFailed
-from komeet.lab.imports.source import read_yaml
+from komeet.lab.imports.source import read_json, read_yaml
 from komeet.lab.imports.write import written
 from komeet.providers import registry
 from komeet.providers.registry import Row
+from komeet.store.errors import StoreError
+from komeet.store.foreign import is_sqlite_file, read_tables
 
 _COLUMNS = (Column("", least=7), Column("where", least=24), Column("what", least=32))
 _OWNER_ONLY = 0o600
@@ -25,10 +29,19 @@ _OWNER_ONLY = 0o600
 program = new_program("Make the configuration of another gateway into Komeet's, with a report of what differs.")
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Its configuration: YAML.")]
+Database = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE|DB", help="Its database (`one-api.db`), or channels in JSON: a list, or what its API says."
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(
-        "--out", "-o", metavar="FILE", help="Where the configuration is written; it must not be there. Default: nowhere."
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Where the configuration is written; it must not be there. Default: nowhere.",
     ),
 ]
 
@@ -46,6 +59,43 @@ def litellm(file: Source, out: Out = None, as_json: AsJson = False) -> None:
     except ImportFailed as error:
         fail(f"{file}: {error}")
     _report(imported, file, out, as_json=as_json)
+
+
+@program.command(name="new-api")
+def new_api(source: Database, out: Out = None, as_json: AsJson = False) -> None:
+    """Read the channels and ratios of New API: its SQLite database, or an export of channels in JSON.
+
+    Nothing is changed there. Keys of channels are never written nor printed: they become variables of the environment.
+    """
+    _report(_of_channels(source, "new"), source, out, as_json=as_json)
+
+
+@program.command(name="one-api")
+def one_api(source: Database, out: Out = None, as_json: AsJson = False) -> None:
+    """Read the channels and ratios of One API: its SQLite database, or an export of channels in JSON.
+
+    Nothing is changed there. Keys of channels are never written nor printed: they become variables of the environment.
+    """
+    _report(_of_channels(source, "one"), source, out, as_json=as_json)
+
+
+def _of_channels(source: Path, family: Family) -> Imported:
+    try:
+        return from_new_api.read(_dump(source), family, registry.load())
+    except (ImportFailed, StoreError) as error:
+        fail(str(error) if isinstance(error, StoreError) else f"{source}: {error}")
+    except OSError as error:
+        fail(f"{source}: {error.strerror or error}")
+
+
+def _dump(source: Path) -> from_new_api.Dump:
+    if not is_sqlite_file(source):
+        return from_new_api.dump_of(read_json(_text(source)))
+    found = read_tables(source, ("channels", "options"))
+    if not found.rows["channels"]:
+        raise ImportFailed("the database has no channels")
+    options = from_new_api.options_of(found.rows["options"])
+    return from_new_api.Dump(channels=found.rows["channels"], options=options, counts=found.counts)
 
 
 def _text(file: Path) -> str:
@@ -76,19 +126,14 @@ def _report(imported: Imported, file: Path, out: Path | None, *, as_json: bool) 
         print_json(
             {
                 "config": text,
-                "findings": [
-                    {"kind": each.kind, "path": each.path, "says": each.says} for each in imported.findings
-                ],
+                "findings": [{"kind": each.kind, "path": each.path, "says": each.says} for each in imported.findings],
                 "variables": [
-                    {"name": each.name, "why": each.why, "was_in_the_file": each.literal}
-                    for each in imported.variables
+                    {"name": each.name, "why": each.why, "was_in_the_file": each.literal} for each in imported.variables
                 ],
             }
         )
         return
-    rows = [
-        (kind, each.path, each.says) for kind in KINDS for each in imported.findings if each.kind == kind
-    ]
+    rows = [(kind, each.path, each.says) for kind in KINDS for each in imported.findings if each.kind == kind]
     if out is None:
         console().print(escape(text))
     table(_COLUMNS, rows, empty="There is nothing in it.")

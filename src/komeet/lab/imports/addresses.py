@@ -5,7 +5,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from komeet.core.hosts import is_this_machine
-from komeet.providers.address import at_host, parse_base_url
+from komeet.lab.imports.found import is_written
+from komeet.providers.address import parse_base_url
 from komeet.providers.registry import Row
 
 _NOT_IN_NAMES: Final = re.compile(r"[^a-z0-9]+")
@@ -23,16 +24,23 @@ def checked(url: str) -> str:
     return url.rstrip("/")
 
 
+def writable(url: str) -> str:
+    """Return an address that can stand in a configuration as it is; raises ValueError where it cannot."""
+    if not is_written(url):
+        raise ValueError("it cannot be written as it is")
+    return url
+
+
 def completed(url: str, row: Row) -> str:
     """Return the address at which Komeet asks what another gateway asks at `url`.
 
     A row whose API starts under a path is asked there, where `url` names a host and no path, or the beginning of it.
     """
     _, path = parse_base_url(url)
-    if not row.placed:
+    if "{" in row.base_url:
         return url
-    _, wanted = parse_base_url(row.base_url.replace("{", "").replace("}", ""))
-    if "{" in row.base_url or not wanted or path == wanted or path.endswith(wanted):
+    _, wanted = parse_base_url(row.base_url)
+    if not wanted or path.endswith(wanted):
         return url
     if not path or wanted.startswith(f"{path}/"):
         return f"{url[: len(url) - len(path)]}{wanted}"
@@ -70,8 +78,3 @@ def name_of_variable(variable: str) -> str:
 def as_name(text: str) -> str:
     """Return a text as the name of a provider."""
     return _NOT_IN_NAMES.sub("-", text.lower()).strip("-")[:_LONGEST].strip("-") or "provider"
-
-
-def moved(row: Row, url: str) -> str:
-    """Return the row's address at another host; raises ValueError as `at_host` does."""
-    return at_host(row.base_url, url)

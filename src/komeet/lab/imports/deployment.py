@@ -42,6 +42,8 @@ class Deployment(Struct, frozen=True, kw_only=True):
     weight: Decimal = Decimal(1)
     tier: int = 0
     """Asked after those with less."""
+    when: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Which calls it is for, as a group of a route says it; none: all."""
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     seconds: Decimal | None = None

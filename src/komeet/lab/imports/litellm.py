@@ -99,9 +99,7 @@ def _called(each: Deployment) -> Deployment:
     return replace(each, place=place)
 
 
-def _routes(
-    plain: Sequence[Placed], order: str, router: Node, settings: Node, notes: Notes
-) -> list[dict[str, Any]]:
+def _routes(plain: Sequence[Placed], order: str, router: Node, settings: Node, notes: Notes) -> list[dict[str, Any]]:
     groups = groups_by_name(merged(plain), order)
     paths: dict[str, str] = {}
     for each in plain:
@@ -144,7 +142,7 @@ def _say_names(plain: Sequence[Placed], wild: Sequence[Deployment], notes: Notes
         notes.differs(
             "model_list",
             "callers may also ask `provider/model` for what is not listed: keys with a list of models may not"
-            " (`komeet key create --model`)",
+            " (`komeet key create --models`)",
         )
 
 
@@ -190,5 +188,3 @@ def _rest(top: Node, router: Node, settings: Node, notes: Notes) -> None:
     note_left(settings, SETTINGS, notes)
     note_left(top.node("general_settings"), GENERAL, notes)
     note_left(top, WHOLE, notes)
-
-

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from msgspec import Struct
 
-from komeet.lab.imports.addresses import checked, completed, is_at_row, is_rows_own, name_of
+from komeet.lab.imports.addresses import checked, completed, is_at_row, is_rows_own, name_of, writable
 from komeet.lab.imports.costs import price_in
 from komeet.lab.imports.deployment import Deployment, Place
 from komeet.lab.imports.found import ImportFailed, Notes, is_written
@@ -24,6 +24,7 @@ _AWS: Final = (
     ("aws_session_token", "session_token"),
     ("aws_region_name", "region"),
 )
+_KEY_FILE: Final = "the path of the key file of a service account"
 _MOST_SECONDS: Final = 86_400
 _MOST_AMOUNT: Final = 10**12
 
@@ -63,11 +64,11 @@ def note_left(node: Node, table: Table, notes: Notes) -> None:
     """Note what nobody took from a mapping, with what a table says of it."""
     for key, path in list(node.left()):
         node.take(key)
-        found = next(((kind, says) for name, kind, says in table if name == key), None)
+        found = next((line for line in table if line[0] == key), None)
         if found is None:
             notes.unknown(path)
         else:
-            notes.add(found[0], path, found[1])
+            notes.add(found[1], path, found[2])
 
 
 def _made(alias: str, model: str, parameters: Node, info: Node, reading: Reading) -> Deployment | None:
@@ -77,9 +78,12 @@ def _made(alias: str, model: str, parameters: Node, info: Node, reading: Reading
     base = parameters.text("api_base") if parameters.has("api_base") else parameters.text("base_url")
     parameters.take("base_url")
     common = _common(parameters, info, notes)
-    place = _place(row, base, parameters, reading) if is_known else None
+    is_others = row is not None and row.auth == "service_account" and _is_others(name, row, reading)
+    place = _place(row, base, parameters, reading) if is_known and not is_others else None
     if not is_known:
         notes.missing(path, _nobody(model, wanted))
+    elif is_others:
+        notes.missing(path, "a model of another publisher, in a format that Komeet does not speak there")
     elif place is not None and not (is_written(name) and is_written(alias) and len(name) <= 190):
         notes.missing(path, "the name of the model, or of what callers write, cannot be written as it is")
         place = None
@@ -106,6 +110,11 @@ def _whose(model: str, wanted: str | None, reading: Reading) -> tuple[Row | None
     return owner, full, owner is not None
 
 
+def _is_others(name: str, row: Row, reading: Reading) -> bool:
+    owner = reading.owner(name.partition("@")[0])
+    return owner is not None and owner.family != row.family
+
+
 def _nobody(model: str, wanted: str | None) -> str:
     prefix = wanted or model.partition("/")[0]
     if "/" in model or wanted:
@@ -129,9 +138,7 @@ def _place(row: Row | None, base: str | None, parameters: Node, reading: Reading
         url = reading.variables.named(variable, "the address of a provider, with https:// and its path")
         return _at(None if _is_copied(row) else row, url, parameters, reading)
     try:
-        url = checked(base)
-        if not is_written(url):
-            raise ValueError("it cannot be written as it is")
+        url = writable(checked(base))
     except ValueError as error:
         notes.missing(path, f"not an address that Komeet can ask: {error}")
         return None
@@ -142,7 +149,8 @@ def _place(row: Row | None, base: str | None, parameters: Node, reading: Reading
     if _is_copied(row) and not is_at_row(url, row):
         notes.differs(path, "an address of your own: asked in Chat Completions, and without a price (`prices`)")
         return _at(None, url, parameters, reading)
-    full = completed(url, row) if row.auth == "optional" or not row.formats[0].startswith("openai_") else url
+    leaves_out = row.auth == "optional" or not row.placed or not row.formats[0].startswith("openai_")
+    full = completed(url, row) if leaves_out else url
     if full != url:
         notes.differs(path, "the API's path is part of a `base_url` here, and is added")
     return _at(row, full, parameters, reading)
@@ -248,12 +256,14 @@ def _google(parameters: Node, reading: Reading) -> tuple[tuple[str, str], ...]:
             found[name] = value
     given = parameters.take("vertex_credentials")
     path = parameters.at("vertex_credentials")
-    if given is not None and not (isinstance(given, str) and is_reference(given)):
+    if given is None:
+        found["credentials_file"] = reading.variables.named("GOOGLE_APPLICATION_CREDENTIALS", _KEY_FILE)
+    elif not (isinstance(given, str) and is_reference(given)):
         reading.notes.differs(path, "not repeated: save the service account as a file, and name it in the variable")
-        found["credentials_file"] = reading.variables.named("GOOGLE_APPLICATION_CREDENTIALS", f"a file; at {path}")
-    elif given is not None:
+        found["credentials_file"] = reading.variables.named("GOOGLE_APPLICATION_CREDENTIALS", _KEY_FILE)
+    else:
         found["credentials_file"] = reading.variables.secret(
-            cast("str", given), "GOOGLE_APPLICATION_CREDENTIALS", f"the path of a file; at {path}"
+            given, "GOOGLE_APPLICATION_CREDENTIALS", f"{_KEY_FILE}, at {path}"
         )
     return tuple(found.items())
 
@@ -265,7 +275,8 @@ def _common(parameters: Node, info: Node, notes: Notes) -> dict[str, Any]:
     if rpm or tpm:
         key = "rpm" if rpm else "tpm"
         notes.differs(
-            parameters.at(key), "a limit that is kept (429 above it, docs/limits.md); it weighs where no weight is given"
+            parameters.at(key),
+            "a limit that is kept (429 above it, docs/limits.md); it weighs where no weight is given",
         )
     seconds = None if is_reference(parameters.take("timeout")) else parameters.number("timeout")
     if seconds is None and parameters.has("timeout"):

@@ -9,14 +9,15 @@ from msgspec import Struct
 from komeet.lab.imports.found import ImportFailed, Kind, Notes
 from komeet.lab.imports.node import Node, kind_of
 
+_BY_CALLS: Final = "by calls under way, not by tokens of the minute; limits are kept apart"
 _STRATEGIES: Final[tuple[tuple[str, str, Kind, str], ...]] = (
     ("simple-shuffle", "weighted", "maps", "by chance, in proportion to the weights"),
     ("least-busy", "busy", "maps", "who has the fewest calls under way"),
     ("latency-based-routing", "latency", "maps", "who has been quickest to answer"),
     ("cost-based-routing", "cheapest", "maps", "whose price for the call is lowest"),
-    ("usage-based-routing", "busy", "differs", "by calls under way, not by tokens of the minute; limits are kept apart"),
-    ("usage-based-routing-v2", "busy", "differs", "by calls under way, not by tokens of the minute; limits are kept apart"),
-)  # fmt: skip
+    ("usage-based-routing", "busy", "differs", _BY_CALLS),
+    ("usage-based-routing-v2", "busy", "differs", _BY_CALLS),
+)
 _MOST_ATTEMPTS: Final = 20
 _LONGER: Final = "a further group of the route, where a prompt is too long: it is asked for other failures too"
 
@@ -51,9 +52,7 @@ def failover_of(router: Node, settings: Node, notes: Notes) -> dict[str, Any]:
     if retries is not None:
         attempts = min(int(retries[0]) + 1, _MOST_ATTEMPTS)
         failover["attempts"] = attempts
-        notes.differs(
-            retries[1], f"`failover.attempts: {attempts}`, for a call in all, those at fallbacks included"
-        )
+        notes.differs(retries[1], f"`failover.attempts: {attempts}`, for a call in all, those at fallbacks included")
     fails, seconds = _either(router, settings, "allowed_fails"), _either(router, settings, "cooldown_time")
     breaker: dict[str, Any] = {}
     if fails is not None:
@@ -86,9 +85,7 @@ def losses_of(settings: Node, notes: Notes) -> dict[str, Any]:
     return {"losses": losses}
 
 
-def fallbacks_of(
-    router: Node, settings: Node, names: Sequence[str], notes: Notes
-) -> dict[str, list[Fallback]]:
+def fallbacks_of(router: Node, settings: Node, names: Sequence[str], notes: Notes) -> dict[str, list[Fallback]]:
     """Return who is asked when a name fails, in order.
 
     Args:
@@ -104,13 +101,9 @@ def fallbacks_of(
             (general if name == "*" else found.setdefault(name, [])).extend(targets)
         general += _names(node.take("default_fallbacks"), node.at("default_fallbacks"))
         for name, targets in _pairs(node, "context_window_fallbacks"):
-            found.setdefault(name, []).extend(
-                Fallback(each.target, each.path, "differs", _LONGER) for each in targets
-            )
+            found.setdefault(name, []).extend(Fallback(each.target, each.path, "differs", _LONGER) for each in targets)
         if node.take("content_policy_fallbacks"):
-            notes.missing(
-                node.at("content_policy_fallbacks"), "what a content filter refuses is never tried elsewhere"
-            )
+            notes.missing(node.at("content_policy_fallbacks"), "what a content filter refuses is never tried elsewhere")
     for name in names:
         if name not in found and general:
             found[name] = [each for each in general if each.target != name]

@@ -14,7 +14,7 @@ _PEOPLE: Final = "people, teams and keys are made anew: `komeet org`, `project`,
 _NO_REDIS: Final = "no Redis: limits and money are shared by PostgreSQL (`ledger.database`, docs/postgresql.md)"
 _NO_GUARDRAILS: Final = "no guardrails are set up by this import"
 _NO_CACHE: Final = "no cache of answers is set up by this import"
-_NO_PASS: Final = "no pass-through of other paths"
+_NO_OTHER_PATHS: Final = "no pass-through of other paths"
 
 PARAMETERS: Final[Table] = (
     *((name, "missing", _CALLERS) for name in (
@@ -31,7 +31,7 @@ PARAMETERS: Final[Table] = (
     ("mock_timeout", "missing", "no made-up answers"),
     ("max_budget", "missing", _BUDGETS),
     ("budget_duration", "missing", _BUDGETS),
-    ("use_in_pass_through", "missing", _NO_PASS),
+    ("use_in_pass_through", "missing", _NO_OTHER_PATHS),
     ("aws_role_name", "missing", "no roles are assumed; use a session's key, or AWS's own variables"),
     ("aws_session_name", "missing", "no roles are assumed; use a session's key, or AWS's own variables"),
     ("aws_profile_name", "missing", "no profiles are read; use AWS's own variables"),
@@ -48,7 +48,7 @@ INFO: Final[Table] = (
     ("base_model", "missing", "deployments of other names have no price in the book: give one under `prices`"),
     ("mode", "missing", "the surface that is called says what for; see docs/guarantees.md for those that there are"),
     ("health_check_timeout", "missing", "health is learned from calls (docs/routing.md)"),
-    ("access_groups", "missing", "what a key may use is said with the key: `komeet key create --model`"),
+    ("access_groups", "missing", "what a key may use is said with the key: `komeet key create --models`"),
     ("team_id", "missing", _PEOPLE),
     ("description", "missing", "models have no description"),
     *((name, "missing", _CATALOG) for name in (
@@ -88,13 +88,16 @@ SETTINGS: Final[Table] = (
         "turn_off_message_logging", "redact_user_api_key_info", "langfuse_default_tags", "s3_callback_params",
         "default_team_settings", "json_logs", "audit_log_callbacks",
     )),
-    *((name, "missing", _NO_CACHE) for name in ("cache", "cache_params", "enable_caching_on_provider_specific_optional_params")),
+    *((name, "missing", _NO_CACHE) for name in (
+        "cache", "cache_params", "enable_caching_on_provider_specific_optional_params",
+    )),
     *((name, "missing", _BUDGETS) for name in (
         "max_budget", "budget_duration", "max_user_budget", "max_internal_user_budget", "internal_user_budget_duration",
         "max_end_user_budget", "max_end_user_budget_id",
     )),
     *((name, "missing", _PEOPLE) for name in (
-        "default_internal_user_params", "default_key_generate_params", "default_team_params", "upperbound_key_generate_params",
+        "default_internal_user_params", "default_key_generate_params", "default_team_params",
+        "upperbound_key_generate_params",
     )),
     ("telemetry", "maps", "Komeet tells nobody anything"),
     ("set_verbose", "missing", "`log.level` says how much is logged"),
@@ -117,7 +120,7 @@ GENERAL: Final[Table] = (
     ("coordination_redis", "missing", _NO_REDIS),
     ("use_redis_transaction_buffer", "missing", _NO_REDIS),
     ("custom_auth", "missing", "no code of one's own: callers have Komeet's keys"),
-    ("pass_through_endpoints", "missing", _NO_PASS),
+    ("pass_through_endpoints", "missing", _NO_OTHER_PATHS),
     ("max_parallel_requests", "missing", "bounds of all calls are `server.max_calls` and `limits`"),
     ("global_max_parallel_requests", "missing", "bounds of all calls are `server.max_calls` and `limits`"),
     ("max_request_size_mb", "missing", "`server.max_body_bytes` bounds requests"),

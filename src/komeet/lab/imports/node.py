@@ -6,7 +6,14 @@ from typing import cast
 
 from komeet.lab.imports.found import ImportFailed
 
-_NAMES = {dict: "a mapping", list: "a list", str: "text", bool: "yes or no", int: "a number", Decimal: "a number"}
+_NAMES: Mapping[type, str] = {
+    dict: "a mapping",
+    list: "a list",
+    str: "text",
+    bool: "yes or no",
+    int: "a number",
+    Decimal: "a number",
+}
 
 
 class Node:

@@ -109,8 +109,8 @@ def _by_key(same: Sequence[Deployment]) -> list[_Slot]:
     ]
 
 
-def _offer(each: Deployment) -> tuple[str, str, int]:
-    return (each.alias, each.model, each.tier)
+def _offer(each: Deployment) -> tuple[object, ...]:
+    return (each.alias, each.model, each.tier, each.when)
 
 
 def _entry(slot: _Slot, names: set[str], rows: Mapping[str, Row], notes: Notes) -> Entry | None:
@@ -149,12 +149,8 @@ def _another(place: Place, row: Row, names: set[str], rows: Mapping[str, Row]) -
     if row.auth not in {"bearer", "optional"} or (place.base_url is None and not row.placed):
         return None
     base_url = place.base_url or row.base_url
-    if not row.placed and not base_url.startswith("${"):
-        base_url = base_url if base_url.endswith("/v1") else f"{base_url.rstrip('/')}/openai/v1"
     formats = [name for name in row.formats if name not in row.under]
-    return Entry(
-        name=_free(f"{row.name}-2", names, rows), base_url=base_url, formats=formats, prices_of=row.price_id
-    )
+    return Entry(name=_free(f"{row.name}-2", names, rows), base_url=base_url, formats=formats, prices_of=row.price_id)
 
 
 def _wanted(place: Place) -> str:
@@ -199,9 +195,9 @@ def _say_deadlines(entry: Entry, slot: _Slot, notes: Notes) -> None:
 
 def merged(placed: Sequence[Placed]) -> list[Placed]:
     """Return the same with deployments of one name, provider and model made into one, which has all their weight."""
-    found: dict[tuple[str, str, int], Placed] = {}
+    found: dict[tuple[object, ...], Placed] = {}
     for each in placed:
-        key = (each.deployment.alias, each.model, each.deployment.tier)
+        key = (each.deployment.alias, each.model, each.deployment.tier, each.deployment.when)
         before = found.get(key)
         if before is None:
             found[key] = each

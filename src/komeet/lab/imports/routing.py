@@ -13,6 +13,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,127}")
 _MOST_WEIGHT: Final = 1_000_000
 
 Group = dict[str, Any]
+_When = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def groups_by_name(placed: Sequence[Placed], order: str) -> dict[str, list[Group]]:
@@ -22,16 +23,15 @@ def groups_by_name(placed: Sequence[Placed], order: str) -> dict[str, list[Group
         placed: what is asked under which name.
         order: who goes first in a group of several.
     """
-    by_name: dict[str, dict[tuple[int, bool], list[Placed]]] = {}
+    by_name: dict[str, dict[tuple[int, bool, _When], list[Placed]]] = {}
     for each in placed:
-        idle = order == "weighted" and not each.deployment.weight
-        by_name.setdefault(each.deployment.alias, {}).setdefault((each.deployment.tier, idle), []).append(each)
+        one = each.deployment
+        idle = order == "weighted" and not one.weight
+        by_name.setdefault(one.alias, {}).setdefault((one.tier, idle, one.when), []).append(each)
     return {name: [_group(tiers[tier], order) for tier in sorted(tiers)] for name, tiers in by_name.items()}
 
 
-def with_fallbacks(
-    groups: Mapping[str, list[Group]], fallbacks: Mapping[str, Sequence[str]]
-) -> dict[str, list[Group]]:
+def with_fallbacks(groups: Mapping[str, list[Group]], fallbacks: Mapping[str, Sequence[str]]) -> dict[str, list[Group]]:
     """Return the same, with the groups of other names behind those of each; what is there already is not repeated."""
     found: dict[str, list[Group]] = {}
     for name, own in groups.items():
@@ -76,11 +76,13 @@ def _models(groups: Sequence[Group]) -> list[str]:
 
 
 def _group(members: Sequence[Placed], order: str) -> Group:
+    when = {name: list(tags) for name, tags in members[0].deployment.when}
+    condition: Group = {"when": when} if when else {}
     if len(members) == 1:
-        return {"candidates": [{"model": members[0].model}]}
+        return {"candidates": [{"model": members[0].model}], **condition}
     weights = whole([each.deployment.weight or Decimal(1) for each in members], _MOST_WEIGHT)
     candidates: list[dict[str, Any]] = [
         {"model": each.model} if weight == 1 else {"model": each.model, "weight": weight}
         for each, weight in zip(members, weights, strict=True)
     ]
-    return {"candidates": candidates, "order": order}
+    return {"candidates": candidates, "order": order, **condition}
