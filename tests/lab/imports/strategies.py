@@ -13,11 +13,15 @@ SECRET = "sk-SECRET-"
 _ROWS = load()
 _PREFIXES = sorted(prefix for row in _ROWS.values() for prefix in row.litellm)
 _NAMES = st.one_of(
-    st.sampled_from(["gpt-4o", "claude-sonnet-4-5", "a/b", "openai/gpt-4o", "azure/gpt-4o", "openai/*", "*", "gpt-*", "x"]),
+    st.sampled_from(
+        ["gpt-4o", "claude-sonnet-4-5", "a/b", "openai/gpt-4o", "azure/gpt-4o", "openai/*", "*", "gpt-*", "x"]
+    ),
     st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=12),
 )
 secrets = st.integers(0, 9).map(lambda number: f"{SECRET}{number}")
-_maybe_secret = st.one_of(secrets, st.sampled_from(["os.environ/A_KEY", "os.environ/OPENAI_API_KEY", "", "os.environ/"]))
+_maybe_secret = st.one_of(
+    secrets, st.sampled_from(["os.environ/A_KEY", "os.environ/OPENAI_API_KEY", "", "os.environ/"])
+)
 _amounts = st.one_of(st.integers(0, 10**6), st.sampled_from([0.5, "7", 1e-7, 2.5e-6, 0.0000012345678912, None]))
 _bases = st.sampled_from(
     [
@@ -63,7 +67,9 @@ _parameters = st.builds(
             "input_cost_per_token_above_200k_tokens": _amounts,
             "cache_read_input_token_cost": _amounts,
             "organization": secrets,
-            "extra_headers": st.dictionaries(st.sampled_from(["X-Key", "Authorization", "accept"]), secrets, max_size=2),
+            "extra_headers": st.dictionaries(
+                st.sampled_from(["X-Key", "Authorization", "X-Title-Of"]), secrets, max_size=2
+            ),
             "custom_llm_provider": st.sampled_from(["openai", "anthropic", "nobody"]),
             "aws_access_key_id": secrets,
             "aws_secret_access_key": secrets,
@@ -82,7 +88,9 @@ _entries = st.fixed_dictionaries(
         "strange": secrets,
     },
 )
-_pairs = st.lists(st.dictionaries(st.one_of(_NAMES, st.just("*")), st.lists(_NAMES, max_size=2), max_size=2), max_size=2)
+_pairs = st.lists(
+    st.dictionaries(st.one_of(_NAMES, st.just("*")), st.lists(_NAMES, max_size=2), max_size=2), max_size=2
+)
 documents = _some(
     {
         "model_list": st.lists(_entries, max_size=6),

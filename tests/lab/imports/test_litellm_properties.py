@@ -27,7 +27,7 @@ def imported(document: dict[str, Any]) -> Imported:
     return litellm.read(read_yaml(dump(document)), ROWS, owner)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents)
 def test_what_is_written_loads_and_no_secret_is_in_it_or_in_the_report(document: dict[str, Any]) -> None:
     found = imported(document)
@@ -39,12 +39,14 @@ def test_what_is_written_loads_and_no_secret_is_in_it_or_in_the_report(document:
     config = parse(text, environment)
     own_prices(config)
     routes = {route.name for route in config.routes}
-    assert not [each for each in config.routes for group in each.groups for one in group.candidates if one.model in routes]
+    assert not [
+        each for each in config.routes for group in each.groups for one in group.candidates if one.model in routes
+    ]
     if not any(each.name == "GOOGLE_APPLICATION_CREDENTIALS" or each.literal for each in found.variables):
         find(config, with_aws(environment))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(documents)
 def test_every_key_that_is_not_understood_is_named(document: dict[str, Any]) -> None:
     paths = {each.path for each in imported(document).findings}

@@ -72,10 +72,14 @@ def deployments_of(channel: object, index: int, reading: Reading) -> tuple[list[
     node = Node(channel, f"channels[{index}]")
     number = node.whole("id")
     node.path = node.path if number is None else f"channels[id={number}]"
-    groups = tuple(dict.fromkeys(_listed(node.text("group")))) or ("default",)
+    named = _listed(node.text("group"))
+    groups = tuple(dict.fromkeys(group for group in named if is_written(group)))
     found = _made(node, reading)
     _say_rest(node, reading.notes)
-    return found, groups
+    if named and not groups:
+        reading.notes.missing(node.at("group"), "the name of a group cannot be written as it is: it is left out")
+        return [], ()
+    return found, groups or ("default",)
 
 
 def _made(node: Node, reading: Reading) -> list[Deployment]:

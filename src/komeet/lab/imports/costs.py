@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, Final
 
 from komeet.lab.imports.found import Notes
@@ -10,6 +10,7 @@ from komeet.lab.imports.node import Node
 
 _MILLION: Final = 10**6
 _FINEST: Final = Decimal("1e-9")
+_CONTEXT: Final = Context(prec=100, rounding=ROUND_HALF_EVEN)
 _PER_TOKEN: Final = (
     ("input_cost_per_token", "input"),
     ("cache_read_input_token_cost", "cache_read"),
@@ -48,16 +49,16 @@ def price_in(nodes: Iterable[Node], notes: Notes) -> dict[str, Any] | None:
                 continue
             paths.append(path)
             rates = above.setdefault(int(found["thousands"]) * 1000, {}) if found else price
-            rates.setdefault(name, exact(amount * scale, path, notes))
+            rates.setdefault(name, exact(_CONTEXT.multiply(amount, Decimal(scale)), path, notes))
     return _whole(price, {limit: rates for limit, rates in above.items() if limit}, paths, notes)
 
 
 def exact(amount: Decimal, path: str, notes: Notes) -> Decimal:
     """Return an amount of dollars as Komeet keeps it: to a billionth; what is finer is rounded, and noted."""
-    rounded = amount if amount == amount.quantize(_FINEST) else amount.quantize(_FINEST, ROUND_HALF_EVEN)
+    rounded = amount.quantize(_FINEST, context=_CONTEXT)
     if rounded != amount:
-        notes.differs(path, f"finer than a nano-dollar per million: rounded to {rounded.normalize():f} $")
-    return rounded.normalize()
+        notes.differs(path, f"finer than a nano-dollar per million: rounded to {rounded.normalize(_CONTEXT):f} $")
+    return rounded.normalize(_CONTEXT)
 
 
 def _class_of(key: str) -> tuple[str | None, int]:

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from komeet.lab.imports.costs import exact
-from komeet.lab.imports.found import ImportFailed, Notes
+from komeet.lab.imports.found import ImportFailed, Notes, is_written
 from komeet.lab.imports.node import number_of
 from komeet.lab.imports.source import read_json
 
@@ -51,7 +51,9 @@ def sales_of(options: Mapping[str, str], models: Mapping[str, Sequence[str]], no
     base = groups.get(_DEFAULT, Decimal(1))
     written: list[dict[str, Any]] = []
     for group, ratio in groups.items():
-        if group != _DEFAULT and ratio != base:
+        if not is_written(group):
+            notes.missing("options.GroupRatio", "the name of a group cannot be written as it is, and is left out")
+        elif group != _DEFAULT and ratio != base:
             written += _rules(prices, ratio, {"for": {"tag": group}}, notes)
             notes.maps(f"options.GroupRatio.{group}", f"sales for keys with the tag `{group}`")
     written += _rules(prices, base, {}, notes)
@@ -62,7 +64,7 @@ def _unpriced(groups: Mapping[str, Decimal], base: Decimal, notes: Notes) -> lis
     """Models without a ratio have built-in ones there, which are near the lists of their makers."""
     written: list[dict[str, Any]] = []
     for group, ratio in groups.items():
-        if group != _DEFAULT and ratio != base:
+        if group != _DEFAULT and ratio != base and is_written(group):
             written.append({"for": {"tag": group}, "list": ratio})
     if base != 1:
         written.append({"list": base})

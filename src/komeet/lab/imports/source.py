@@ -10,6 +10,7 @@ import yaml
 from komeet.lab.imports.found import ImportFailed
 
 _DEEPEST: Final = 40
+_MERGE: Final = "tag:yaml.org,2002:merge"
 _FLOAT: Final = "tag:yaml.org,2002:float"
 _MOMENT: Final = "tag:yaml.org,2002:timestamp"
 
@@ -63,6 +64,8 @@ class _Exact(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
         for key_node, _ in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = cast("object", self.construct_object(key_node, deep=True))  # pyright: ignore[reportUnknownMemberType]
             if not isinstance(key, Hashable) or key in seen:
                 raise yaml.MarkedYAMLError(problem="a key is given twice, or is none", problem_mark=key_node.start_mark)
