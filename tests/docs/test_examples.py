@@ -11,7 +11,7 @@ import pytest
 from tests.docs.conftest import PAGES, ROOT, examples
 from typer.main import get_command
 
-from komeet.cli.commands import COMMANDS, program
+from komeet.cli.commands import COMMANDS, module_of, program
 from komeet.config.load import parse
 
 _INLINE = re.compile(r"`((?:\.venv/bin/)?komeet [^`]+)`")

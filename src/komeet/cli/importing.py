@@ -32,7 +32,7 @@ Source = Annotated[Path, typer.Argument(metavar="FILE", help="Its configuration:
 Database = Annotated[
     Path,
     typer.Argument(
-        metavar="FILE|DB", help="Its database (`one-api.db`), or channels in JSON: a list, or what its API says."
+        metavar="FILE", help="Its database (`one-api.db`), or channels in JSON: a list, or what its API says."
     ),
 ]
 Out = Annotated[
@@ -41,7 +41,7 @@ Out = Annotated[
         "--out",
         "-o",
         metavar="FILE",
-        help="Where the configuration is written; it must not be there. Default: nowhere.",
+        help="Where the configuration is written; it must not be there. Default: it is printed.",
     ),
 ]
 

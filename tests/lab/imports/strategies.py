@@ -49,8 +49,12 @@ def _some(optional: dict[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[dict
     return st.fixed_dictionaries({}, optional=optional)
 
 
+def _with_model(model: str, more: dict[str, Any]) -> dict[str, Any]:
+    return {"model": model, **more}
+
+
 _parameters = st.builds(
-    lambda model, more: {"model": model, **more},
+    _with_model,
     _models,
     _some(
         {

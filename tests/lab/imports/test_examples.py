@@ -4,12 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.lab.imports.environment import environment_of
+from tests.lab.imports.golden import GOLDEN, Owners, examples, imported, report
 
 from komeet.config.load import parse
 from komeet.config.own import own_prices
 from komeet.lab.imports.source import read_yaml
-from tests.lab.imports.environment import environment_of
-from tests.lab.imports.golden import GOLDEN, Owners, examples, imported, report
 
 
 @pytest.fixture(scope="module")

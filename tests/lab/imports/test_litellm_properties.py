@@ -1,8 +1,10 @@
-"""Whatever a configuration of LiteLLM says: what is written loads, no secret is seen again, nothing is lost silently."""
+"""Whatever a configuration of LiteLLM says: what is written loads, no secret is seen again, no key is lost."""
 
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
+from tests.lab.imports.environment import environment_of, with_aws
+from tests.lab.imports.strategies import SECRET, documents, dump
 
 from komeet.config.load import parse
 from komeet.config.own import own_prices
@@ -12,8 +14,6 @@ from komeet.lab.imports.found import Imported
 from komeet.lab.imports.source import read_yaml
 from komeet.lab.imports.write import written
 from komeet.providers.registry import Row, load
-from tests.lab.imports.environment import environment_of, with_aws
-from tests.lab.imports.strategies import SECRET, documents, dump
 
 ROWS = load()
 

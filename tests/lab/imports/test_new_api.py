@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.lab.imports.environment import environment_of
 
 from komeet.config.load import parse
 from komeet.config.sales import sales_of
@@ -16,7 +17,6 @@ from komeet.lab.imports.new_api import Dump, dump_of, read
 from komeet.lab.imports.source import read_json
 from komeet.lab.imports.write import written
 from komeet.providers.registry import load
-from tests.lab.imports.environment import environment_of
 
 ROWS = load()
 
