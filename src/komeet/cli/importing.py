@@ -26,7 +26,7 @@ from komeet.store.foreign import is_sqlite_file, read_tables
 _COLUMNS = (Column("", least=7), Column("where", least=24), Column("what", least=32))
 _OWNER_ONLY = 0o600
 
-program = new_program("Make the configuration of another gateway into Komeet's, with a report of what differs.")
+program = new_program("Come from another gateway: its configuration, made anew.")
 
 Source = Annotated[Path, typer.Argument(metavar="FILE", help="Its configuration: YAML.")]
 Database = Annotated[
@@ -63,18 +63,20 @@ def litellm(file: Source, out: Out = None, as_json: AsJson = False) -> None:
 
 @program.command(name="new-api")
 def new_api(source: Database, out: Out = None, as_json: AsJson = False) -> None:
-    """Read the channels and ratios of New API: its SQLite database, or an export of channels in JSON.
+    """Read the channels and ratios of New API.
 
-    Nothing is changed there. Keys of channels are never written nor printed: they become variables of the environment.
+    From its SQLite database, or an export of channels in JSON. Nothing is changed there. Keys of channels are never
+    written nor printed: they become variables of the environment.
     """
     _report(_of_channels(source, "new"), source, out, as_json=as_json)
 
 
 @program.command(name="one-api")
 def one_api(source: Database, out: Out = None, as_json: AsJson = False) -> None:
-    """Read the channels and ratios of One API: its SQLite database, or an export of channels in JSON.
+    """Read the channels and ratios of One API.
 
-    Nothing is changed there. Keys of channels are never written nor printed: they become variables of the environment.
+    From its SQLite database, or an export of channels in JSON. Nothing is changed there. Keys of channels are never
+    written nor printed: they become variables of the environment.
     """
     _report(_of_channels(source, "one"), source, out, as_json=as_json)
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -215,16 +215,14 @@ def _is_copied(row: Row) -> bool:
 def _with_other(node: Node, place: Place, other: str | None, notes: Notes) -> Place:
     """`other` is a version, a region or something else, by the type of the channel."""
     row = place.row
-    changes: dict[str, Any] = {}
     if other is None:
-        pass
-    elif row is not None and row.version_env and is_written(other):
-        changes["api_version"] = other
-    elif row is not None and row.auth == "service_account" and _PLAIN.fullmatch(other):
-        changes["google"] = (("location", other),)
-    else:
-        notes.missing(node.at("other"), "means nothing to this provider here")
-    return Place(row=place.row, base_url=place.base_url, **changes)
+        return place
+    if row is not None and row.version_env and is_written(other):
+        return replace(place, api_version=other)
+    if row is not None and row.auth == "service_account" and _PLAIN.fullmatch(other):
+        return replace(place, google=(("location", other),))
+    notes.missing(node.at("other"), "means nothing to this provider here")
+    return place
 
 
 def _opened(
