@@ -1,7 +1,7 @@
 """A configuration of LiteLLM's proxy, made into Komeet's."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -29,7 +29,7 @@ from komeet.lab.imports.wildcards import offer
 from komeet.providers.registry import Row
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-_NOT_GIVEN: Final = Decimal(-1)
+_PATTERN: Final = frozenset("*?[")
 
 
 def read(source: object, rows: Mapping[str, Row], owner: Callable[[str], Row | None]) -> Imported:
@@ -60,14 +60,14 @@ def read(source: object, rows: Mapping[str, Row], owner: Callable[[str], Row | N
         entry.models = []
     offer([each for each in placed if each not in plain], entries, notes)
     routes = _routes(plain, order, router, settings, notes)
-    _say_names(plain, wild, notes)
+    _say_names(plain, wild, {str(route["name"]) for route in routes}, notes)
     failover, losses = failover_of(router, settings, notes), losses_of(settings, notes)
     config: dict[str, Any] = {"providers": [entry.written() for entry in entries]}
     config |= {"routes": routes} if routes else {}
     config |= {"failover": failover} if failover else {}
     config |= {"translation": losses} if losses else {}
     config |= _prices(placed, notes)
-    config |= _limits(plain)
+    config |= _limits(plain, notes)
     _rest(top, router, settings, notes)
     return Imported(config=config, findings=notes.findings(), variables=variables.listed())
 
@@ -134,10 +134,11 @@ def _is_there(name: str, fallback: Fallback, groups: Mapping[str, object], notes
     return True
 
 
-def _say_names(plain: Sequence[Placed], wild: Sequence[Deployment], notes: Notes) -> None:
+def _say_names(plain: Sequence[Placed], wild: Sequence[Deployment], routes: Container[str], notes: Notes) -> None:
     for each in plain:
-        model = each.deployment.path
-        notes.maps(model, f"`{each.deployment.alias}` is answered by `{each.model}`")
+        alias = each.deployment.alias
+        if alias in routes or alias == each.model:
+            notes.maps(each.deployment.path, f"`{alias}` is answered by `{each.model}`")
     if plain and not wild:
         notes.differs(
             "model_list",
@@ -152,6 +153,9 @@ def _prices(placed: Sequence[Placed], notes: Notes) -> dict[str, Any]:
         price = each.deployment.price
         if price is None:
             continue
+        if _PATTERN & set(each.deployment.model) - {"*"}:
+            notes.missing(each.deployment.path, f"`{each.model}` would be read as a pattern: write its price yourself")
+            continue
         key = (each.provider, each.deployment.model)
         before = found.setdefault(key, price)
         if before != price:
@@ -162,11 +166,14 @@ def _prices(placed: Sequence[Placed], notes: Notes) -> dict[str, Any]:
     return {"prices": written} if written else {}
 
 
-def _limits(plain: Sequence[Placed]) -> dict[str, Any]:
+def _limits(plain: Sequence[Placed], notes: Notes) -> dict[str, Any]:
     """Deployments of one provider and model share what they have together."""
     found: dict[str, dict[str, int]] = {}
     for each in plain:
         one = each.deployment
+        if _PATTERN & set(one.model) and (one.requests_per_minute or one.tokens_per_minute):
+            notes.missing(one.path, f"`{each.model}` would be read as a pattern: write its limits yourself")
+            continue
         amounts = {"requests_per_minute": one.requests_per_minute, "tokens_per_minute": one.tokens_per_minute}
         for name, amount in amounts.items():
             if amount:
