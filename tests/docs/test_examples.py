@@ -11,7 +11,7 @@ import pytest
 from tests.docs.conftest import PAGES, ROOT, examples
 from typer.main import get_command
 
-from komeet.cli.commands import COMMANDS, program
+from komeet.cli.commands import COMMANDS, module_of, program
 from komeet.config.load import parse
 
 _INLINE = re.compile(r"`((?:\.venv/bin/)?komeet [^`]+)`")
@@ -22,7 +22,7 @@ def known() -> dict[tuple[str, ...], set[str]]:
     """Every command, with its options."""
     found: dict[tuple[str, ...], set[str]] = {(): _options(get_command(program))}
     for name in COMMANDS:
-        command: Any = get_command(import_module(f"komeet.cli.{name}").program)
+        command: Any = get_command(import_module(module_of(name)).program)
         found[(name,)] = _options(command)
         for below, inner in getattr(command, "commands", {}).items():
             found[(name, below)] = _options(inner)

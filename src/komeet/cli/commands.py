@@ -26,12 +26,18 @@ COMMANDS = (
     "doctor",
     "drill",
     "config",
+    "import",
     "model",
     "backup",
     "restore",
     "health",
 )
-"""In the order in which help lists them; `komeet.cli.NAME` has the `program` of each."""
+"""In the order in which help lists them."""
+
+
+def module_of(name: str) -> str:
+    """Return the module that has the `program` of a command: of its own name, but for what Python keeps to itself."""
+    return f"komeet.cli.{'importing' if name == 'import' else name}"
 
 
 class Commands(TyperGroup):
@@ -45,7 +51,7 @@ class Commands(TyperGroup):
         if cmd_name not in COMMANDS:
             close = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             ctx.fail(f"No such command {cmd_name!r}." + (f" Did you mean {close[0]!r}?" if close else ""))
-        command = get_command(import_module(f"komeet.cli.{cmd_name}").program)
+        command = get_command(import_module(module_of(cmd_name)).program)
         command.name = cmd_name
         return command
 

@@ -174,6 +174,8 @@ docs = "https://docs.example.com"
 | `models` | the models that it offers, where that is a fixed list |
 | `headers` | sent with every call |
 | `statements` | the formats of its reports of usage and costs, for `komeet reconcile` |
+| `litellm` | how the names of its models begin in a configuration of LiteLLM, for `komeet import litellm` |
+| `new_api`, `one_api` | the numbers of its type of channel there, and the address of such channels; `""`: `base_url` |
 | `embedded` | it is the process of the embedded model |
 | `docs` | the page that the row is made from |
 

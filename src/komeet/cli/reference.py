@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.main import get_command
 
-from komeet.cli.commands import COMMANDS
+from komeet.cli.commands import COMMANDS, module_of
 
 _HEAD = """# Command line
 
@@ -22,7 +22,7 @@ def page() -> str:
     """Return the page as Markdown."""
     parts = [_HEAD]
     for name in COMMANDS:
-        command: Any = get_command(import_module(f"komeet.cli.{name}").program)
+        command: Any = get_command(import_module(module_of(name)).program)
         subcommands: dict[str, Any] = getattr(command, "commands", {})
         if subcommands:
             if command.invoke_without_command:

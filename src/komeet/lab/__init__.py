@@ -1,1 +1,1 @@
-"""What tries things out: drills of a gateway, and whatever else is judged by an experiment."""
+"""What helps to come to Komeet and to try it out: no call ever passes through here."""

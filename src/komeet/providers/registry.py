@@ -68,6 +68,9 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     key_header: KeyHeader | None = None
     dialect: Dialect = Dialect()
     statements: tuple[str, ...] = ()
+    litellm: tuple[str, ...] = ()
+    new_api: dict[int, str] = {}
+    one_api: dict[int, str] = {}
     health: Annotated[str, Meta(pattern="^/[a-z0-9/_-]+$")] | None = None
     cancelled: Cancelled = "unknown"
     docs: Annotated[str, Meta(pattern="^https://")]
