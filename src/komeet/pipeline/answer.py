@@ -50,17 +50,23 @@ def streams(attempt: Attempt) -> bool:
     """Whether the provider says that its answer is a stream of the format that it was asked in."""
     assert attempt.answer is not None
     said = attempt.answer.headers.get(b"content-type", b"").lower()
-    return said.startswith(attempt.known_way.target.stream_type)
+    return attempt.known_way.streams(said)
 
 
-def _stream_type(call: Call) -> tuple[bytes, bytes]:
+def _answer_type(call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
+    """Return the media type of the caller's answer: what it asked for, or what the provider says that it is."""
+    assert attempt.answer is not None
+    said = attempt.known_way.answer_type(attempt.answer.headers.get(b"content-type", b""))
+    if said is not None:
+        return (b"content-type", said)
+    if not call.known_envelope.stream:
+        return JSON
     asked = call.known_envelope.stream_type
     return _EVENTS if asked == EVENT_STREAM else (b"content-type", asked)
 
 
-def _filler(call: Call) -> bytes:
-    events = call.known_envelope.stream_type == EVENT_STREAM and call.format.takes_comments
-    return _FILLER if events else b""
+def _filler(call: Call, answer_type: bytes) -> bytes:
+    return _FILLER if answer_type.startswith(EVENT_STREAM) and call.format.takes_comments else b""
 
 
 async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
@@ -70,7 +76,6 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         Garbled: the provider's bytes are not an answer of the format.
         CutMidStream, UpstreamTimedOut: it did not come whole.
     """
-    envelope = call.known_envelope
     if answer.headers.get(b"content-type", b"").lower().startswith(b"text/html"):
         # Of whatever stands between, or at a wrong address. There may be no end to it.
         raise Garbled(f"{attempt.candidate.provider.name} answered with a web page.")
@@ -87,9 +92,8 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    kind = _stream_type(call) if envelope.stream else JSON
     body = whole.render(attempt.usage)
-    headers = [kind, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
+    headers = [_answer_type(call, attempt), *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
         headers.append((b"x-komeet-usage", b"estimated"))
     if call.known_key.store_bodies:
@@ -153,8 +157,9 @@ class _Stream:
     def begin(self) -> None:
         call = self._call
         call.status = 200
-        headers = [_stream_type(call), _NO_CACHE, *reply_headers(call, self._attempt)]
-        self._reply.begin(200, headers, filler=_filler(call))
+        kind = _answer_type(call, self._attempt)
+        headers = [kind, _NO_CACHE, *reply_headers(call, self._attempt)]
+        self._reply.begin(200, headers, filler=_filler(call, kind[1]))
 
     def feed(self, data: bytes) -> None:
         reply, attempt = self._reply, self._attempt
