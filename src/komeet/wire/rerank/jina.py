@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import msgspec
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from komeet.canonical.extent import Extent
@@ -35,6 +35,26 @@ class _Members(Members):
     __slots__ = ()
 
     origin: ClassVar[str] = ORIGIN
+
+
+class _Counts(Struct):
+    total_tokens: int
+
+
+class _Meta(Struct):
+    """Cohere's."""
+
+    billed_units: dict[str, int]
+
+
+class _Told(Struct, omit_defaults=True):
+    """An answer."""
+
+    id: str
+    model: str
+    results: list[dict[str, object]]
+    usage: _Counts | None = None
+    meta: _Meta | None = None
 
 
 class JinaRerank(RerankCaller):
@@ -103,11 +123,9 @@ class JinaRerank(RerankCaller):
             if request.return_documents:
                 result["document"] = {"text": request.documents[ranked.index]}
             results.append(result)
-        told: dict[str, object] = {"id": answer.id, "model": answer.model or envelope.model, "results": results}
-        if usage is not None:
-            told["usage"] = {"total_tokens": usage.input}
-            if usage.web_searches:
-                told["meta"] = {"billed_units": {"search_units": usage.web_searches}}
+        counts = None if usage is None else _Counts(total_tokens=usage.input)
+        searches = None if usage is None or not usage.web_searches else _Meta({"search_units": usage.web_searches})
+        told = _Told(id=answer.id, model=answer.model or envelope.model, results=results, usage=counts, meta=searches)
         return _encoder.encode(told)
 
 
