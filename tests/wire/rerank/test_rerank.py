@@ -43,7 +43,7 @@ def test_bytes_go_through_but_for_the_model() -> None:
 
 
 def test_a_request_is_the_same_through_the_neutral_model() -> None:
-    told = ASKED | {"documents": ["a bear", "a cat"], "top_n": 1, "return_documents": True, "late": 1}
+    told: dict[str, Any] = ASKED | {"documents": ["a bear", "a cat"], "top_n": 1, "return_documents": True, "late": 1}
     assert sent(way(pass_through=False, **told)) == (told | {"model": "m"}, [])
 
 
