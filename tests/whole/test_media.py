@@ -296,7 +296,8 @@ def test_openais_library_gets_subtitles_and_translations(stage: Stage) -> None:
     assert raw.headers["content-type"] == "application/x-subrip"
     assert stage.gateway.outcome(raw.headers["x-request-id"]).usage.audio_ms == 2000
     with pytest.warns(DeprecationWarning):  # of the library: translations are on their way out
-        said = stage.client.audio.translations.create(model="whisper-1", file=("a.wav", io.BytesIO(b"RIFF")))
+        translations: Any = stage.client.audio.translations
+        said = translations.create(model="whisper-1", file=("a.wav", io.BytesIO(b"RIFF")))
     assert said.text == "hello"
     assert stage.seen.target == "/v1/audio/translations"
 
@@ -377,3 +378,19 @@ def test_a_form_that_names_two_models_reaches_nobody(stage: Stage) -> None:
     refused = stage.gateway.request("POST", "/v1/audio/transcriptions", body, headers)
     assert (refused.status, refused.error["code"]) == (400, "duplicate_field")
     assert len(stage.upstream.received) == before
+
+
+def test_a_form_that_is_sent_again_is_answered_again_whatever_its_boundary(stage: Stage) -> None:
+    """Libraries make a boundary of their own each time."""
+
+    def ask(boundary: bytes, sound: bytes) -> Answer:
+        head = b"--" + boundary + b"\r\ncontent-disposition: form-data; name="
+        body = head + b'"model"\r\n\r\nwhisper-1\r\n' + head + b'"file"; filename="a"\r\n\r\n' + sound + b"\r\n"
+        headers = {"content-type": f"multipart/form-data; boundary={boundary.decode()}", "idempotency-key": "again"}
+        return stage.gateway.request("POST", "/v1/audio/transcriptions", body + b"--" + boundary + b"--\r\n", headers)
+
+    first, second = ask(b"0123456789", b"RIFF"), ask(b"abcdefghijklm", b"RIFF")
+    assert (first.status, second.status) == (200, 200)
+    assert second.headers["idempotent-replayed"] == "true"
+    assert second.body == first.body
+    assert ask(b"0123456789", b"RIFFRAFF").error["code"] == "idempotency_key_reused"

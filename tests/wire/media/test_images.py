@@ -92,6 +92,7 @@ MISTAKES: list[tuple[Any, Any, str | None]] = [
     (GENERATIONS, ASKED | {"model": ""}, "model"),
     (GENERATIONS, ASKED | {"n": 0}, "n"),
     (GENERATIONS, ASKED | {"n": "1"}, "n"),
+    (GENERATIONS, ASKED | {"n": 129}, "n"),
     (GENERATIONS, ASKED | {"stream": "yes"}, "stream"),
     (GENERATIONS, form(part("model", "m"), part("prompt", "x")), None),
     (EDITS, ASKED, "images"),

@@ -213,6 +213,8 @@ MISTAKES: list[tuple[Any, Any, str | None]] = [
     (SPEECH, {"model": "m"}, "input"),
     (SPEECH, {"input": "a"}, "model"),
     (SPEECH, READ | {"stream_format": "mp3"}, "stream_format"),
+    (SPEECH, READ | {"response_format": {}}, "response_format"),
+    (SPEECH, READ | {"instructions": 1}, "instructions"),
     (SPEECH, form(part("model", "m"), part("input", "a")), None),
     (TRANSCRIPTIONS, {"model": "m", "file": "a"}, None),
     (TRANSCRIPTIONS, form(SOUND), "model"),

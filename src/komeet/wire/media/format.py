@@ -25,6 +25,8 @@ from komeet.wire.members import BOOL, INT, STRING, missing, read, wrong_type
 from komeet.wire.multipart import Form, is_form, read_form
 
 MediaKind: TypeAlias = Literal["image", "image_edit", "speech", "transcription", "translation"]
+MOST: Final = 128
+"""Answers to one call; no provider is known that gives as many."""
 _ANY: Final = b"*/*"
 _TYPE: Final = b"content-type"
 _encoder: Final = msgspec.json.Encoder()
@@ -177,7 +179,7 @@ def truth_of(fields: Mapping[str, Raw], name: str, form: Form | None) -> bool:
 
 
 def count_of(fields: Mapping[str, Raw], name: str, form: Form | None) -> int | None:
-    """Return a number that is at least 1; None: it is absent. Raises WireError where it is none."""
+    """Return a number from 1 to `MOST`; None: it is absent. Raises WireError where it is none."""
     if form is None:
         count = read(fields.get(name), INT, name, "an integer")
     else:
@@ -190,5 +192,11 @@ def count_of(fields: Mapping[str, Raw], name: str, form: Form | None) -> int | N
             f"Invalid '{name}': integer below minimum value. Expected a value >= 1.",
             param=name,
             code="integer_below_min_value",
+        )
+    if count is not None and count > MOST:
+        raise WireError(
+            f"Invalid '{name}': integer above maximum value. Expected a value <= {MOST}.",
+            param=name,
+            code="integer_above_max_value",
         )
     return count

@@ -55,7 +55,8 @@ class OpenAISpeech(MediaFormat):
         if form is not None:
             raise WireError("This call is JSON, not a form: send it as application/json.", code="invalid_json")
         needed(fields, "input")
-        text_of(fields, "instructions")
+        for name in ("instructions", "response_format"):
+            text_of(fields, name)
         stream_format = text_of(fields, "stream_format")
         if stream_format not in (None, "audio", "sse"):
             raise WireError(
