@@ -212,7 +212,8 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[tuple[FormatName, ...], Meta(min_length=1)] | None,
         Meta(
             description="The wire formats that it speaks at this address. A caller's own is used where it is among"
-            " them, else the first. Default: the registry's, or OpenAI's: chat, embeddings, moderations."
+            " them, else the first. Default: the registry's, or OpenAI's: chat, embeddings, moderations,"
+            " pictures and sound; and Jina's reranking."
         ),
     ] = None
     losses: Annotated[
