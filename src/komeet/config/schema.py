@@ -309,6 +309,13 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=1, description="Output limit set for keys with a budget when the caller sets none; less if less is left."
         ),
     ] = 16_384
+    budget_image_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Most output tokens that a picture is taken to have for keys with a budget, where nothing is"
+            " known of the model's pictures; none: such calls are refused (docs/media.md)."
+        ),
+    ] = None
     watch_books: Annotated[
         bool,
         Meta(description="Whether the server seals the books and audits them, a little at a time (docs/ledger.md)."),

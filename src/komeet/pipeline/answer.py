@@ -13,6 +13,7 @@ from komeet.pipeline.call import Attempt, Call
 from komeet.pipeline.ports import Ports
 from komeet.wire.format import Tap
 from komeet.wire.framing import EVENT_STREAM
+from komeet.wire.media.tap import BytesTap
 from komeet.wire.way import HubTap
 
 _LARGEST_ANSWER = 128 << 20
@@ -119,7 +120,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
     tap = attempt.tap = attempt.known_way.tap()
     call.reply.on_flow(answer.pause, answer.resume)
     stream = _Stream(call, attempt, tap, ports)
-    if not call.known_plan.has_more():
+    if not call.known_plan.has_more() and not isinstance(tap, BytesTap):  # which cannot tell an error once it has begun
         stream.begin()
     broken: UpstreamError | None = None
     try:

@@ -186,7 +186,7 @@ def _most_output(call: Call, attempt: Attempt, extent: Extent, ports: Ports) -> 
             attempt.inserted_limit = min(ports.policy.budget_output_tokens, profile.output_limit or 1 << 40)
             return attempt.inserted_limit
         case "image" | "image_edit":
-            most = profile.image_output
+            most = profile.image_output or ports.policy.budget_image_tokens
         case _:
             most = profile.output_limit
     if most is None and (least := _bounds(attempt, extent, 0)) is not None and least == _bounds(attempt, extent, 1):
