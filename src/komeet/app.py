@@ -361,6 +361,7 @@ def _policy(config: Config) -> Policy:
         unpriced=config.ledger.unpriced,
         unpriced_with_budget=config.ledger.unpriced_with_budget,
         budget_output_tokens=config.ledger.budget_output_tokens,
+        budget_image_tokens=config.ledger.budget_image_tokens,
         losses=config.translation.losses,
         pass_through=config.translation.pass_through,
     )

@@ -158,7 +158,9 @@ def test_a_model_without_a_price_for_output_is_found_only_when_asked_for(book: B
 def test_what_is_not_carried_is_named(book: Book) -> None:
     entries = {(provider, entry.id): entry for provider in book.providers for entry in book.entries(provider)}
     assert entries["openai", "gpt-5.2"].omitted == ()
-    assert "audio_hours" in entries["openai", "whisper-1"].omitted
+    assert entries["openai", "whisper-1"].omitted == ()
+    assert "audio_hours" in entries["openai", "gpt-live-transcribe"].omitted
+    assert book.find("openai", "gpt-live-transcribe", at=NOW, answers=False) is None
     assert entries["openrouter", "google/gemini-2.5-flash"].rounded == ("cache_write_mtok",)
     rounded = [key for key, entry in entries.items() if entry.rounded]
     assert 0 < len(rounded) < 40

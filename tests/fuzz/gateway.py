@@ -45,9 +45,23 @@ from komeet.routing.learned import Learned
 from komeet.routing.route import Router
 from komeet.wire.formats import FORMATS
 
-_FORMATS: Final = (*PROVIDERS, "openai_embeddings", "openai_moderations")
+_FORMATS: Final = (
+    *PROVIDERS,
+    "openai_embeddings",
+    "openai_moderations",
+    "jina_rerank",
+    "openai_images",
+    "openai_speech",
+)
 _STATUSES: Final = (200, 400, 401, 404, 429, 500, 503)
-_TYPES: Final = (b"application/json", b"text/event-stream", b"application/vnd.amazon.eventstream", b"text/html", b"")
+_TYPES: Final = (
+    b"application/json",
+    b"text/event-stream",
+    b"application/vnd.amazon.eventstream",
+    b"text/html",
+    b"",
+    b"audio/mpeg",
+)
 _KEYS: Final[tuple[Mapping[str, Any], ...]] = ({}, {"budget": 1}, {"models": ("m*",)}, {"store_bodies": True})
 _STREAMED: Final = frozenset({1, 2})
 _LOUD: Final = frozenset("\r\n\0")
@@ -194,7 +208,7 @@ def _request(text: bytes) -> tuple[HttpRequest | None, bytes]:
 
 def _check(request: HttpRequest, reply: FakeReply, world: _World, data: bytes) -> None:
     assert reply.finished, "it is not answered"
-    assert not reply.aborted
+    assert not reply.aborted or reply.headers[b"content-type"] == b"audio/mpeg"  # in which nothing can be said
     assert 200 <= reply.status <= 599
     field_lines(tuple(reply.headers.items()))
     if request.method != "OPTIONS":
@@ -248,6 +262,13 @@ def _starts() -> Iterator[bytes]:
         )
     yield b"600000000\nPOST /v1/embeddings" + bearer + b'\n{"model":"m","input":"x"}\n{"data":[{"embedding":[1]}]}'
     yield b"700000000\nPOST /v1/moderations" + bearer + b'\n{"model":"m","input":"x"}\n{"results":[{}]}'
+    yield b"800000000\nPOST /v1/rerank" + bearer + b'\n{"model":"m","query":"q","documents":["a"]}\n{"results":[]}'
+    yield b"900000000\nPOST /v1/images/generations" + bearer + b'\n{"model":"m","prompt":"a"}\n{"data":[]}'
+    yield (
+        b"901000000\nPOST /v1/images/generations" + bearer + b'\n{"model":"m","prompt":"a","stream":true}\ndata: {}\n\n'
+    )
+    for broken in (b"0", b"1"):
+        yield b":050" + broken + b"0000\nPOST /v1/audio/speech" + bearer + b'\n{"model":"m","input":"a"}\nsound'
     yield b"000000000\nGET /v1/models" + bearer + b"\n"
     yield b"000000000\nGET /v1/models/m" + bearer + b"x-goog-api-key: x\nanthropic-version: x\n\n"
     yield b"000000000\nGET /v1beta/models/m%2Fx?key=x" + bearer + b"\n"

@@ -1,4 +1,4 @@
-"""Embeddings and moderations: what callers ask, and what providers answer, in all their formats."""
+"""Embeddings, moderations and reranking: what callers ask, and what providers answer, in all their formats."""
 
 import json
 from collections.abc import Iterator
@@ -15,10 +15,23 @@ from komeet.wire.format import Passed
 from komeet.wire.moderations import mistral as mistral_moderations
 from komeet.wire.moderations import openai as openai_moderations
 from komeet.wire.readable import readable
-from komeet.wire.single import EmbeddingCaller, EmbeddingTarget, ModerationCaller, ModerationTarget
+from komeet.wire.rerank import cohere as cohere_rerank
+from komeet.wire.rerank import jina
+from komeet.wire.single import (
+    EmbeddingCaller,
+    EmbeddingTarget,
+    ModerationCaller,
+    ModerationTarget,
+    RerankCaller,
+    RerankTarget,
+)
 from komeet.wire.single_way import SingleWay
 
-Pair = tuple[EmbeddingCaller, EmbeddingTarget] | tuple[ModerationCaller, ModerationTarget]
+Pair = (
+    tuple[EmbeddingCaller, EmbeddingTarget]
+    | tuple[ModerationCaller, ModerationTarget]
+    | tuple[RerankCaller, RerankTarget]
+)
 
 _PAIRS: Final[tuple[Pair, ...]] = (
     (openai.CALLER, openai.TARGET),
@@ -29,6 +42,8 @@ _PAIRS: Final[tuple[Pair, ...]] = (
     (openai.CALLER, titan.TARGET),
     (openai_moderations.CALLER, openai_moderations.TARGET),
     (openai_moderations.CALLER, mistral_moderations.TARGET),
+    (jina.CALLER, jina.TARGET),
+    (jina.CALLER, cohere_rerank.TARGET),
 )
 _STATUSES: Final = (200, 400, 401, 404, 429, 500, 503)
 
@@ -114,6 +129,9 @@ def _starts() -> Iterator[bytes]:
         _embedding(b"6100", {"input": ["a", "b"]}, {"results": [_verdict(), _verdict()]}),
         _embedding(b"6100", {"input": [{"type": "text", "text": "x"}, _image()]}, {"results": [_verdict()]}),
         _embedding(b"7000", {"input": "hi"}, {"results": [{"categories": {"pii": True}, "category_scores": {"a": 1}}]}),
+        _embedding(b"8000", {"query": "q", "documents": ["a", {"text": "b"}], "top_n": 1}, _ranked(1, 0)),
+        _embedding(b"8100", {"query": "q", "documents": ["a", "b"], "return_documents": True}, _ranked(1, 0)),
+        _embedding(b"9000", {"query": "q", "documents": ["a", "b"]}, _ranked(0) | {"meta": _billed()}),
         _embedding(b"0004", {"input": "hi"}, {"error": {"message": "no", "code": "x"}}),
         _embedding(b"3001", {"input": "hi"}, {"message": "no"}),
     )
@@ -129,8 +147,13 @@ def _data(*vectors: Any) -> dict[str, Any]:
     return {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 3, "total_tokens": 3}}
 
 
+def _ranked(*order: int) -> dict[str, Any]:
+    results = [{"index": place, "relevance_score": 0.5} for place in order]
+    return {"results": results, "usage": {"total_tokens": 3}}
+
+
 def _billed() -> dict[str, Any]:
-    return {"billed_units": {"input_tokens": 3}}
+    return {"billed_units": {"input_tokens": 3, "search_units": 1}}
 
 
 def _verdict() -> dict[str, Any]:
@@ -144,7 +167,7 @@ def _image() -> dict[str, Any]:
 
 SINGLES: Final = Target(
     name="singles",
-    holds="embeddings and moderations, from the request to the answer, in eight pairs of formats",
+    holds="embeddings, moderations and reranking, from the request to the answer, in ten pairs of formats",
     run=singles,
     starts=_starts,
 )

@@ -90,6 +90,10 @@ Searches are counted from what each provider tells: `server_tool_use` in Message
 `web_search_call` (of these only what searches, not what opens a page) and `file_search_call` in Responses, and the
 queries of Gemini's grounding (of Gemini 3 each different one, of the models before one for the call).
 
+Models that the price book prices by characters (`tts-1`) have characters where others have tokens of input; those that
+it prices by the hour of what they hear alone (Whisper) have a price of `second` only. Searches of a reranker are
+counted as searches ([Reranking, pictures, sound](media.md)).
+
 ## Your own prices
 
 ```yaml

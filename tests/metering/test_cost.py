@@ -38,6 +38,8 @@ GRID = [
     Usage(input=800, input_audio=300, cache_read=100, cache_read_audio=33, output=500, output_audio=77),
     Usage(input=800, input_image=300, cache_read=100, cache_read_image=33, output=500, output_image=77),
 ]
+SOUND = Usage(audio_ms=61_500)
+"""Long enough for everybody's least length."""
 
 CONTEXTS: dict[tuple[str, str], dict[str, str]] = {("anthropic", "fast"): {"speed": "fast"}}
 """Tiers that are not selected by `service_tier`."""
@@ -62,8 +64,17 @@ def expected(usage: Usage, model: types.ModelInfo, provider: types.Provider, at:
         output_audio_tokens=usage.output_audio,
         output_image_tokens=usage.output_image,
     )
+    if book_characters(model, at):
+        reported = types.Usage(input_characters=usage.input)
+    if usage.audio_ms:
+        reported.audio_seconds = reported.input_audio_seconds = Decimal(usage.audio_ms) / 1000
     price = model.calc_price(reported, provider, genai_request_timestamp=at, price_context=context)
     return nano(price.total_price)
+
+
+def book_characters(model: types.ModelInfo, at: datetime) -> bool:
+    """Whether a model is billed by characters."""
+    return {key for key, value in vars(model.get_prices(at)).items() if value} == {"input_mchars"}
 
 
 def nano(dollars: Decimal) -> int:
@@ -79,10 +90,12 @@ def compare(book: Book, provider: types.Provider, at: datetime) -> tuple[int, in
         if price is None or found is None:
             unpriced += 1
             assert price is None
-            assert found is None or "input_mtok" not in vars(found.get_prices(at))
+            told = {} if found is None else vars(found.get_prices(at))
+            assert not {"input_mtok", "input_mchars", "input_audio_hours"} & {each for each in told if told[each]}
             continue
         for tier in (None, *price.tiers):
-            for usage in GRID:
+            by_length = any(step.rates.audio_ms for step in price.steps)
+            for usage in [*GRID, SOUND] if by_length else GRID:
                 want = expected(usage, found, provider, at, tier)
                 assert cost(usage, price, tier=tier) == want, (provider.id, entry.id, tier, usage)
                 equal += 1

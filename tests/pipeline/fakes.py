@@ -248,7 +248,11 @@ class FakeKeys:
 class FakeEstimator:
     """Counts a token for each character."""
 
+    encoding = ""
+    """The last one that was asked for."""
+
     async def estimate(self, prompt: str, output: str, encoding: str, *, messages: int = 1) -> Usage:
+        self.encoding = encoding
         await Point("estimate")
         return Usage(input=len(prompt), output=len(output))
 

@@ -24,6 +24,7 @@ from tests.net.conftest import NEVER, Peer, run, upstream
 
 from komeet import __version__
 from komeet.catalog import profiles
+from komeet.catalog.profile import Profile
 from komeet.config.load import parse
 from komeet.config.providers import find
 from komeet.core.clock import ManualClock
@@ -38,7 +39,10 @@ from komeet.providers.provider import JSON_TYPE, Provider, outgoing, probe
 from komeet.wire.embeddings import openai as embeddings
 from komeet.wire.format import Edited
 from komeet.wire.formats import BOTH_ROLES, FORMATS
+from komeet.wire.media import images, speech
+from komeet.wire.media.format import MediaFormat
 from komeet.wire.moderations import openai as moderations
+from komeet.wire.rerank import jina
 from komeet.wire.ways import Answering, AnyCaller, way_between
 
 ROWS = registry.load()
@@ -72,6 +76,10 @@ class Line(NamedTuple):
     @property
     def streamed(self) -> bool:
         return self.format.endswith("+stream")
+
+    @property
+    def is_form(self) -> bool:
+        return self.format in ("openai_image_edits", "openai_transcriptions", "openai_translations")
 
 
 def table() -> list[Line]:
@@ -237,10 +245,35 @@ def written(provider: Provider, name: str, model: str, *, stream: bool) -> tuple
             caller, asked = embeddings.CALLER, {"input": "hello"}
         case "moderation":
             caller, asked = moderations.CALLER, {"input": "hello"}
+        case "rerank":
+            caller, asked = jina.CALLER, {"query": "hello", "documents": ["a", "b"]}
+        case "image":
+            caller, asked = images.GENERATIONS, {"prompt": "hello"}
+        case "speech":
+            caller, asked = speech.SPEECH, {"input": "hello", "voice": "alloy"}
+        case "image_edit" | "transcription" | "translation":
+            return filled_in(name, model)
     envelope = caller.parse_envelope(json.dumps({"model": "asked", **asked}).encode(), {})
     way = way_between(caller, FORMATS[name], envelope, id="1", created=1)
     profile = profiles.load().find(provider.family, model)
     return way.target, way.request(model=model, profile=profile, output_limit=None, ask_usage=False)
+
+
+FILLED: Final = (
+    b'--b1\r\ncontent-disposition: form-data; name="model"\r\n\r\n%b\r\n'
+    b'--b1\r\ncontent-disposition: form-data; name="prompt"\r\n\r\nhello\r\n'
+    b'--b1\r\ncontent-disposition: form-data; name="%b"; filename="a.bin"\r\n\r\n\x00\xff\r\n--b1--\r\n'
+)
+
+
+def filled_in(name: str, model: str) -> tuple[Answering, Edited]:
+    """Return the request that is a form."""
+    caller = FORMATS[name]
+    assert isinstance(caller, MediaFormat)
+    body = FILLED % (b"asked", b"image" if name == "openai_image_edits" else b"file")
+    envelope = caller.parse_envelope(body, {b"content-type": b"multipart/form-data; boundary=b1"})
+    way = way_between(caller, caller, envelope, id="1", created=1)
+    return way.target, way.request(model=model, profile=Profile(), output_limit=None, ask_usage=False)
 
 
 def expected_headers(line: Line, seen: Seen, accept: bytes) -> dict[str, str]:
@@ -257,7 +290,7 @@ def expected_headers(line: Line, seen: Seen, accept: bytes) -> dict[str, str]:
     return {
         "host": parts.netloc,
         "content-length": str(len(seen.body)),
-        "content-type": "application/json",
+        "content-type": "multipart/form-data; boundary=b1" if line.is_form else "application/json",
         "accept": accept.decode(),
         "accept-encoding": "identity",
         "user-agent": f"komeet/{__version__}",
@@ -272,7 +305,7 @@ async def ask(line: Line, papers: Papers) -> tuple[Seen, bytes, str]:
     provider = provider_of(line.row, papers)
     model = MODELS[provider.prefixed]
     target, edited = written(provider, name, model, stream=line.streamed)
-    accept = target.stream_type if line.streamed else JSON_TYPE
+    accept = edited.accept or (target.stream_type if line.streamed else JSON_TYPE)
     async with everybody(papers) as (side, client, keyring):
         credential = None
         if provider.credentials:
@@ -285,6 +318,7 @@ async def ask(line: Line, papers: Papers) -> tuple[Seen, bytes, str]:
                 body=edited.body,
                 at_ms=0,
                 accept=accept,
+                content_type=edited.content_type,
                 headers=edited.headers,
                 key=edited.key,
                 model=model,
@@ -314,6 +348,10 @@ def test_a_provider_is_asked_as_it_publishes(line: Line, papers: Papers) -> None
     assert (seen.method, seen.version) == ("POST", "HTTP/1.1")
     assert seen.target == parts.path + (f"?{parts.query}" if parts.query else "")
     assert seen.headers == expected_headers(line, seen, accept)
+    if line.is_form:
+        field = b"image" if line.format == "openai_image_edits" else b"file"
+        assert seen.body == FILLED % (model.encode(), field)
+        return
     body = json.loads(seen.body)
     name = line.format.removesuffix("+stream")
     if name in IN_THE_PATH:

@@ -8,7 +8,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from komeet.access.rules import Access, with_key_in_header
-from komeet.api import chat, completions, embeddings, messages, moderations, responses
+from komeet.api import audio, chat, completions, embeddings, images, messages, moderations, rerank, responses
 from komeet.api.routes import Route
 from komeet.core.errors import WireError
 from komeet.core.http import HttpRequest, Reply
@@ -34,7 +34,8 @@ class Explain:
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
         surfaces = [
-            each.surface(ports).route for each in (chat, completions, responses, messages, embeddings, moderations)
+            each.surface(ports).route
+            for each in (chat, completions, responses, messages, embeddings, moderations, rerank, images, audio)
         ]
         self._formats: Mapping[str, AnyCaller] = {route.path: route.format for route in surfaces}
 

@@ -3,7 +3,19 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from komeet.access.rules import Access
-from komeet.api import chat, completions, embeddings, gemini, messages, models, moderations, responses
+from komeet.api import (
+    audio,
+    chat,
+    completions,
+    embeddings,
+    gemini,
+    images,
+    messages,
+    models,
+    moderations,
+    rerank,
+    responses,
+)
 from komeet.api.catalog import PublicModels
 from komeet.api.explain import Explain
 from komeet.api.operations import Operations
@@ -32,7 +44,12 @@ def routes(
     catalog = models.Models(ports)
     operations = Operations(readiness, exposition)
     return (
-        *(each.surface(ports).route for each in (chat, completions, responses, messages, embeddings, moderations)),
+        *(
+            each.surface(ports).route
+            for each in (chat, completions, responses, messages, embeddings, moderations, rerank, images, audio)
+        ),
+        images.edits(ports).route,
+        *(each.route for each in audio.written(ports)),
         messages.CountTokens(ports).route,
         *gemini.Gemini(ports).routes,
         Route(method="GET", path=models.PATH, access=Access.KEY, handler=catalog.list),

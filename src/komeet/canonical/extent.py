@@ -18,6 +18,8 @@ class Extent(Struct, frozen=True, kw_only=True):
     """Answers asked for (`n`)."""
     inputs: int = 1
     """Texts that are read each for itself: the model's input limit holds for each of them."""
+    searches: int = 0
+    """Searches that the provider runs and charges each, at most."""
     output_limit: int | None = None
     """Most output tokens of one answer, reasoning included; None: the caller set none."""
     service_tier: str | None = None

@@ -40,7 +40,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     output_image: int = 0
     """Part of `output` that is images."""
     web_searches: int = 0
-    """Searches of the web that the provider ran, and charges each."""
+    """Searches that the provider ran, and charges each: of the web, or of the documents that it reranks."""
     storage_searches: int = 0
     """The same of files that the caller keeps with the provider."""
     audio_ms: int = 0

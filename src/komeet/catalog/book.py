@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from komeet.catalog.clauses import Clause, holds, split
 from komeet.catalog.price import ModelPrice
 
-_LAYOUT: Final = 2
-"""Raised when the classes below change: bytes of another layout are not read."""
+_LAYOUT: Final = 3
+"""Raised when the classes below change, or what is made of a price: bytes of another layout are not read."""
 _SOURCE: Final = "genai-prices"
 _DAY_MS: Final = 86_400_000
 _COMPACT_DATE = re.compile(r"-(20\d{2})(\d{2})(\d{2})(?=-|:|$)")

@@ -43,6 +43,11 @@ _COUNTED: Final = {
 """What is counted, and is no tokens."""
 _COUNTED_PER_MILLION: Final = 1000
 """The library's unit of it is a thousand, ours a million."""
+_BY_CHARACTERS: Final = frozenset({"input_mchars"})
+"""What models cost that are billed by characters, which count as their tokens."""
+_BY_LENGTH: Final = frozenset({"input_audio_hours", "audio_hours"})
+"""What models cost that are billed by the length of what is heard alone; sessions have only the second."""
+_MS_PER_HOUR: Final = 3_600_000
 
 _TIERS: Final = {"service_tier": None, "processing": "batch", "speed": "fast"}
 """The conditions that select a tier, and the tier's name; None: the condition's value."""
@@ -61,6 +66,7 @@ class _Reading(Struct, frozen=True, kw_only=True):
     version: str
     omitted: tuple[str, ...]
     free: bool
+    characters: bool
 
 
 def read_all() -> Book:
@@ -80,14 +86,22 @@ def _shelf(provider: types.Provider, version: str) -> Shelf:
 
 def _entry(model: types.ModelInfo, version: str) -> Entry:
     every = list(_every_price(model))
-    keys = {key for price in every for key, _ in _items(price)}
+    keys = frozenset(key for price in every for key, _ in _items(price))
     contexts, unnamed = _contexts(model)
-    omitted = (*sorted(keys - _CLASSES.keys() - _COUNTED.keys()), *unnamed)
+    carried: frozenset[str] = keys if keys in (_BY_LENGTH, _BY_CHARACTERS) else frozenset()
+    omitted = (*sorted(keys - _CLASSES.keys() - _COUNTED.keys() - carried), *unnamed)
     rounded = {key for price in every for key, amounts in _items(price) for amount in amounts if not _is_exact(amount)}
     free = not keys and model.id.endswith(_FREE)
     names = [model.id, *_exact_names(model.match)]
     name = next((name for name in names if model.is_match(name)), None)
-    reading = _Reading(model=model, contexts=contexts, version=version, omitted=omitted, free=free)
+    reading = _Reading(
+        model=model,
+        contexts=contexts,
+        version=version,
+        omitted=omitted,
+        free=free,
+        characters=keys == _BY_CHARACTERS,
+    )
     return Entry(
         id=name or model.id,
         name=model.name or "",
@@ -230,6 +244,7 @@ def _price(reading: _Reading, at: datetime) -> ModelPrice | None:
         tiers={name: tier for name, tier in tiers.items() if tier is not None and tier != steps},
         context_window=model.context_window,
         omitted=reading.omitted,
+        characters=reading.characters,
     )
 
 
@@ -239,9 +254,24 @@ def _steps(price: types.ModelPrice, *, free: bool) -> tuple[Step, ...] | None:
     if free and not values:
         return (Step(above=0, rates=Rates(input=PerMillion(0), output=PerMillion(0))),)
     if "input_mtok" not in values:
-        return None
+        return _otherwise(values)
     starts = {tier.start for value in values.values() if isinstance(value, types.TieredPrices) for tier in value.tiers}
     return tuple(Step(above=above, rates=_rates(values, above)) for above in sorted({0, *starts}))
+
+
+def _otherwise(values: dict[str, Decimal | types.TieredPrices]) -> tuple[Step, ...] | None:
+    """Return the rates of a model that is billed by characters, or by the length of sound; None: by neither."""
+    told = {key: value for key, value in values.items() if isinstance(value, Decimal)}
+    if told.keys() != values.keys():
+        return None
+    if told.keys() == _BY_CHARACTERS:
+        rates = Rates(input=_integer(max(told.values())), output=PerMillion(0))
+    elif told.keys() == _BY_LENGTH:
+        of_sound = _integer(max(told.values()) * 1_000_000 / _MS_PER_HOUR)
+        rates = Rates(input=PerMillion(0), output=PerMillion(0), audio_ms=of_sound)
+    else:
+        return None
+    return (Step(above=0, rates=rates),)
 
 
 def _rates(values: dict[str, Decimal | types.TieredPrices], above: int) -> Rates:

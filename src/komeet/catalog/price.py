@@ -54,6 +54,8 @@ class ModelPrice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens, where the price book says it."""
     omitted: tuple[str, ...] = ()
     """Charges that the price book lists and this price does not carry (searches, hours of audio), by its own names."""
+    characters: bool = False
+    """Whether what it calls tokens of input are characters: the provider bills those, and nothing else."""
 
 
 _SINGLE: Final = {

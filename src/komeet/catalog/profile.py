@@ -8,6 +8,8 @@ from msgspec import Struct
 from komeet.catalog.dialect import Dialect
 
 DEFAULT_ENCODING: Final = "o200k_base"
+CHARACTERS: Final = "characters"
+"""In place of a tokenizer, of models that are billed by characters: each counts as a token."""
 
 
 class Sampling(StrEnum):
@@ -57,6 +59,10 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Most input tokens, where it is less than the context window."""
     output_limit: int | None = None
     """Most output tokens of one answer, reasoning included."""
+    image_output: int | None = None
+    """Most output tokens of one picture that it makes, those of its first drafts included."""
+    least_audio_ms: int = 0
+    """Milliseconds as which a shorter sound is billed."""
     formats: tuple[str, ...] = ()
     """The only wire formats in which it is offered; empty: all that its provider speaks."""
     efforts: tuple[str, ...] = ()

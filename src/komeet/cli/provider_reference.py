@@ -208,6 +208,13 @@ _FORMATS: Final = {
     "bedrock_cohere_embeddings": "embeddings (Cohere at Bedrock)",
     "openai_moderations": "moderations",
     "mistral_moderations": "moderations (Mistral)",
+    "jina_rerank": "reranking",
+    "cohere_rerank": "reranking (Cohere)",
+    "openai_images": "images",
+    "openai_image_edits": "image edits",
+    "openai_speech": "speech",
+    "openai_transcriptions": "transcriptions",
+    "openai_translations": "translations of sound",
 }
 
 

@@ -26,7 +26,9 @@ class Rates(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     output_audio: Annotated[Exact | None, Meta(description="Output that is sound.")] = None
     output_image: Annotated[Exact | None, Meta(description="Output that is images.")] = None
     request: Annotated[Exact | None, Meta(description="Dollars for each call.")] = None
-    web_search: Annotated[Exact | None, Meta(description="Dollars for each search that the provider runs.")] = None
+    web_search: Annotated[
+        Exact | None, Meta(description="Dollars for each search that the provider runs, reranking included.")
+    ] = None
     storage_search: Annotated[Exact | None, Meta(description="The same of files that are kept with it.")] = None
     second: Annotated[Exact | None, Meta(description="Dollars for each second of sound, where that is charged.")] = None
 

@@ -1,6 +1,7 @@
 """From the file, or the environment where there is none, to the providers that can be asked."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,8 +21,21 @@ from komeet.providers import registry
 from komeet.providers.azure.deployments import dated
 from komeet.providers.credential import Credential
 from komeet.providers.provider import Provider, make
-from komeet.providers.registry import Row
+from komeet.providers.registry import FormatName, Row
 from komeet.providers.signing import AwsCredentials, checked, checked_region, credentials_in, region_in, require
+
+_OPENAI: Final[tuple[FormatName, ...]] = (
+    "openai_chat",
+    "openai_embeddings",
+    "openai_moderations",
+    "openai_images",
+    "openai_image_edits",
+    "openai_speech",
+    "openai_transcriptions",
+    "openai_translations",
+    "jina_rerank",
+)
+"""What a server is taken to speak that is somebody's own."""
 
 
 class Found(Struct, frozen=True, kw_only=True):
@@ -124,7 +138,7 @@ def _of_your_own(wanted: Wanted, environment: Mapping[str, str], deadlines: Dead
     made = make(
         name=wanted.name,
         base_url=wanted.base_url,
-        formats=wanted.formats or ("openai_chat", "openai_embeddings", "openai_moderations"),
+        formats=wanted.formats or _OPENAI,
         deadlines=deadlines,
     )
     return made.holding(_credentials(wanted, None, environment))

@@ -214,7 +214,8 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Annotated[tuple[FormatName, ...], Meta(min_length=1)] | None,
         Meta(
             description="The wire formats that it speaks at this address. A caller's own is used where it is among"
-            " them, else the first. Default: the registry's, or OpenAI's: chat, embeddings, moderations."
+            " them, else the first. Default: the registry's, or OpenAI's: chat, embeddings, moderations,"
+            " pictures and sound; and Jina's reranking."
         ),
     ] = None
     losses: Annotated[
@@ -310,6 +311,13 @@ class Ledger(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             ge=1, description="Output limit set for keys with a budget when the caller sets none; less if less is left."
         ),
     ] = 16_384
+    budget_image_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Most output tokens that a picture is taken to have for keys with a budget, where nothing is"
+            " known of the model's pictures; none: such calls are refused (docs/media.md)."
+        ),
+    ] = None
     watch_books: Annotated[
         bool,
         Meta(description="Whether the server seals the books and audits them, a little at a time (docs/ledger.md)."),

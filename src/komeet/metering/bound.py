@@ -98,7 +98,7 @@ def _lines(extent: Extent, profile: Profile, price: ModelPrice) -> list[_Line] |
         for index, step in enumerate(steps):
             if tokens is not None and index > 0 and tokens <= step.above:
                 break
-            line = _line(step.rates, _most_in_step(steps, index, tokens), extent.candidates, media=media)
+            line = _line(step.rates, _most_in_step(steps, index, tokens), extent, media=media)
             if line is None:
                 return None
             lines.append(line)
@@ -117,13 +117,14 @@ def _most_in_step(steps: tuple[Step, ...], index: int, tokens: int | None) -> in
     return end if tokens is None else min(tokens, end)
 
 
-def _line(rates: Rates, tokens: int | None, candidates: int, *, media: bool) -> _Line | None:
+def _line(rates: Rates, tokens: int | None, extent: Extent, *, media: bool) -> _Line | None:
     dearest = _dearest_input(rates, media=media)
     if tokens is None:
         if dearest > 0:
             return None
         tokens = 0
-    return _Line(rates.request + tokens * dearest, _dearest_output(rates) * max(candidates, 1))
+    fixed = rates.request + tokens * dearest + extent.searches * rates.web_search
+    return _Line(fixed, _dearest_output(rates) * max(extent.candidates, 1))
 
 
 def _dearest_input(rates: Rates, *, media: bool) -> int:

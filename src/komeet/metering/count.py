@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol, cast
 
 from komeet.canonical.usage import Usage
-from komeet.catalog.profile import DEFAULT_ENCODING
+from komeet.catalog.profile import CHARACTERS, DEFAULT_ENCODING
 
 _PER_MESSAGE: Final = 3
 """Tokens around each message, and before the answer, in OpenAI's chat format (their cookbook, "counting tokens")."""
@@ -42,6 +42,8 @@ class TokenCounter:
         return Usage(input=sent + (_PER_MESSAGE * (messages + 1) if messages else 0), output=received)
 
     def _tokens(self, texts: tuple[str, ...], encoding: str) -> list[int]:
+        if encoding == CHARACTERS:
+            return [len(text) for text in texts]
         if self._count is None:
             import toktok  # noqa: PLC0415 - a library of 4 MB that most processes never need
 

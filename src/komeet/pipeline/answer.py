@@ -14,6 +14,7 @@ from komeet.pipeline.ports import Ports
 from komeet.wire.continued import Story
 from komeet.wire.format import Tap
 from komeet.wire.framing import EVENT_STREAM
+from komeet.wire.media.tap import BytesTap
 from komeet.wire.way import HubTap
 
 _LARGEST_ANSWER = 128 << 20
@@ -55,7 +56,18 @@ def streams(attempt: Attempt) -> bool:
     """Whether the provider says that its answer is a stream of the format that it was asked in."""
     assert attempt.answer is not None
     said = attempt.answer.headers.get(b"content-type", b"").lower()
-    return said.startswith(attempt.known_way.target.stream_type)
+    return attempt.known_way.streams(said)
+
+
+def _answer_type(call: Call, attempt: Attempt) -> tuple[bytes, bytes]:
+    """Return the media type of the caller's answer: what it asked for, or what the provider says that it is."""
+    assert attempt.answer is not None
+    said = attempt.known_way.answer_type(attempt.answer.headers.get(b"content-type", b""))
+    if said is not None:
+        return (b"content-type", said)
+    if not call.known_envelope.stream:
+        return JSON
+    return stream_type(call)
 
 
 def stream_type(call: Call) -> tuple[bytes, bytes]:
@@ -64,9 +76,8 @@ def stream_type(call: Call) -> tuple[bytes, bytes]:
     return _EVENTS if asked == EVENT_STREAM else (b"content-type", asked)
 
 
-def _filler(call: Call) -> bytes:
-    events = call.known_envelope.stream_type == EVENT_STREAM and call.format.takes_comments
-    return _FILLER if events else b""
+def _filler(call: Call, answer_type: bytes) -> bytes:
+    return _FILLER if answer_type.startswith(EVENT_STREAM) and call.format.takes_comments else b""
 
 
 async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Ports) -> None:
@@ -76,7 +87,6 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         Garbled: the provider's bytes are not an answer of the format.
         CutMidStream, UpstreamTimedOut: it did not come whole.
     """
-    envelope = call.known_envelope
     if answer.headers.get(b"content-type", b"").lower().startswith(b"text/html"):
         # Of whatever stands between, or at a wrong address. There may be no end to it.
         raise Garbled(f"{attempt.candidate.provider.name} answered with a web page.")
@@ -93,9 +103,8 @@ async def answer_whole(call: Call, attempt: Attempt, answer: Answer, ports: Port
         attempt.output_text = whole.output_text()
         await estimate_usage(call, attempt, ports)
     price_usage(attempt)
-    kind = stream_type(call) if envelope.stream else JSON
     body = whole.render(attempt.usage)
-    headers = [kind, *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
+    headers = [_answer_type(call, attempt), *reply_headers(call, attempt), (b"x-komeet-cost", _cost(attempt))]
     if attempt.estimated:
         headers.append((b"x-komeet-usage", b"estimated"))
     if call.known_key.store_bodies:
@@ -123,7 +132,8 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
         _continued(call, attempt, tap.story)
     call.reply.on_flow(answer.pause, answer.resume)
     stream = _Stream(call, attempt, tap, ports)
-    if not call.reply.started and not call.known_plan.has_more():
+    # A sound cannot tell an error once it has begun.
+    if not call.reply.started and not call.known_plan.has_more() and not isinstance(tap, BytesTap):
         stream.begin()
     broken: UpstreamError | None = None
     try:
@@ -146,7 +156,7 @@ async def answer_stream(call: Call, attempt: Attempt, answer: Answer, ports: Por
 
 def _continued(call: Call, attempt: Attempt, story: Story) -> None:
     """Remember what the caller is told; where it has been told something, say that another model goes on."""
-    if call.story is not None and _filler(call):
+    if call.story is not None and _filler(call, stream_type(call)[1]):
         candidate = attempt.candidate
         call.reply.write(f": komeet: continued by {candidate.provider.name}/{candidate.model}\n\n".encode())
     call.story = story
@@ -169,8 +179,9 @@ class _Stream:
     def begin(self) -> None:
         call = self._call
         call.status = 200
-        headers = [stream_type(call), NO_CACHE, *reply_headers(call, self._attempt)]
-        self._reply.begin(200, headers, filler=_filler(call))
+        kind = _answer_type(call, self._attempt)
+        headers = [kind, NO_CACHE, *reply_headers(call, self._attempt)]
+        self._reply.begin(200, headers, filler=_filler(call, kind[1]))
 
     def feed(self, data: bytes) -> None:
         reply, attempt = self._reply, self._attempt

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from komeet.access.keys import Key
 from komeet.canonical.extent import Extent
+from komeet.catalog.profile import CHARACTERS
 from komeet.core.money import Nano
 from komeet.ledger.budget import Span
 from komeet.ledger.budget import bounds as bounds_of
@@ -101,7 +102,11 @@ def price_version(attempt: Attempt) -> str:
 async def estimate_usage(call: Call, attempt: Attempt, ports: Ports) -> None:
     """Count what went in and came out, since the provider did not say; marks the attempt."""
     prompt = call.format.prompt_text(call.known_envelope)
-    encoding = attempt.candidate.profile.encoding
+    price, encoding = attempt.candidate.price, attempt.candidate.profile.encoding
+    characters = price is not None and price.characters
     messages = 1 if call.format.kind == "generation" else 0
-    attempt.usage = await ports.estimator.estimate(prompt, attempt.output_text, encoding, messages=messages)
+    usage = await ports.estimator.estimate(
+        prompt, attempt.output_text, CHARACTERS if characters else encoding, messages=messages
+    )
+    attempt.usage = usage if characters or attempt.way is None else attempt.way.supplemented(usage)
     attempt.estimated = True

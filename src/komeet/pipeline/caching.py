@@ -28,6 +28,7 @@ from komeet.pipeline.flights import Cache, Flight
 from komeet.pipeline.plan import AnyCandidate
 from komeet.pipeline.ports import Ports
 from komeet.wire.framing import EVENT_STREAM
+from komeet.wire.media.format import MediaFormat
 from komeet.wire.seal import MARK
 from komeet.wire.single import SingleTarget
 from komeet.wire.way import read_answer
@@ -99,7 +100,9 @@ async def _look(call: Call, ports: Ports, cache: Cache, wish: Wish, place: _Plac
 def _can_be(call: Call, ports: Ports) -> bool:
     """Whether the call is one whose answer can be given again, in a format whose answers can be read back."""
     envelope = call.known_envelope
-    return call.format.name in ports.formats and is_repeatable(envelope.fields, call.format.measure(envelope))
+    if isinstance(call.format, MediaFormat) or call.format.name not in ports.formats:
+        return False
+    return is_repeatable(envelope.fields, call.format.measure(envelope))
 
 
 def _question(call: Call, cache: Cache, ports: Ports) -> Question:
@@ -257,7 +260,7 @@ def _went_well(call: Call, attempt: Attempt) -> bool:
 
 
 def _is_worth_keeping(entry: Entry, target: AnyTarget) -> bool:
-    if isinstance(target, SingleTarget):
+    if isinstance(target, SingleTarget | MediaFormat):
         return True  # the provider's answer was read as one of its kind
     try:
         return is_worth_keeping(read_answer(target, entry.body, streamed=entry.streamed))

@@ -105,7 +105,7 @@ async def claim_once(call: Call, memory: Memory | None) -> Once | None:
         raise WireError(f"`Idempotency-Key` has {len(name)} characters; it may have 1 to {_LONGEST}.")
     request = call.request
     asked = hashlib.sha256(b"%b\n%b\n" % (request.path.encode(), request.query))
-    asked.update(request.body)
+    asked.update(_said(call))
     claim = Claim(
         key_id=call.known_key.id,
         digest=hashlib.sha256(name).digest(),
@@ -119,6 +119,12 @@ async def claim_once(call: Call, memory: Memory | None) -> Once | None:
         return Once(memory, claim, reply)
     _replay(call, claim, found)
     return None
+
+
+def _said(call: Call) -> bytes:
+    """Return the body, without the boundary of a form: libraries make another one whenever they send it again."""
+    form = None if call.envelope is None else call.envelope.form
+    return call.request.body if form is None else form.body.replace(form.boundary, b"")
 
 
 def _replay(call: Call, claim: Claim, found: Kept) -> None:

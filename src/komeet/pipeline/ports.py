@@ -79,6 +79,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     """Calls to models without a known price, of keys without a hard budget."""
     unpriced_with_budget: Literal["allow", "refuse"] = "refuse"
     """The same of keys with one."""
+    budget_image_tokens: int | None = None
+    """Most output tokens of a picture for keys with a budget, where its model's are not known; None: refused."""
     budget_output_tokens: int = 16_384
     """The output limit that is set for keys with a budget when the caller sets none."""
     losses: Literal["adapt", "refuse"] = "adapt"

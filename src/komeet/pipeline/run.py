@@ -9,6 +9,7 @@ from komeet.pipeline.failover import answer
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.record import record
 from komeet.pipeline.stages import REQUEST
+from komeet.wire.media.tap import BytesTap
 from komeet.wire.way import HubTap
 
 LOG = logging.getLogger("komeet.pipeline")
@@ -52,18 +53,27 @@ def refuse(call: Call, error: KomeetError) -> None:
         return  # the fault came behind the answer
     if call.reply.started:
         # What has reached the caller cannot be taken back: it ends with an error, never as if it were whole.
-        if not call.attempts[-1].told:
-            call.reply.write(_last_words(call, error))
-        call.reply.end()
+        if call.attempts[-1].told:
+            call.reply.end()
+        elif (words := _last_words(call, error)) is None:
+            call.reply.abort()
+        else:
+            call.reply.write(words)
+            call.reply.end()
         return
     status, headers, body = call.format.render_error(error)
     call.status = status
     call.reply.whole(status, [*headers, *reply_headers(call, _culprit(call, error))], body)
 
 
-def _last_words(call: Call, error: KomeetError) -> bytes:
-    """Return what ends a stream in an error; where it was translated, whoever wrote it knows how far it had come."""
+def _last_words(call: Call, error: KomeetError) -> bytes | None:
+    """Return what ends a stream in an error; where it was translated, whoever wrote it knows how far it had come.
+
+    None: it is no text, in which nothing can be said.
+    """
     tap = next((one.tap for one in reversed(call.attempts) if one.tap is not None), None)
+    if isinstance(tap, BytesTap):
+        return None
     if isinstance(tap, HubTap) and isinstance(error, UpstreamError):
         return tap.fail(error)
     return call.format.render_stream_error(error)

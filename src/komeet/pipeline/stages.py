@@ -47,7 +47,17 @@ _LEAST_OUTPUT = 16
 """Tokens: a budget that affords fewer is exhausted, rather than answered with a stump."""
 _LARGEST_REFUSAL = 1 << 20
 
-_OFFERS: Final[Mapping[Kind, str]] = {"generation": "chat", "embedding": "embeddings", "moderation": "moderations"}
+_OFFERS: Final[Mapping[Kind, str]] = {
+    "generation": "chat",
+    "embedding": "embeddings",
+    "moderation": "moderations",
+    "rerank": "reranking",
+    "image": "pictures",
+    "image_edit": "changes of pictures",
+    "speech": "speech",
+    "transcription": "transcriptions",
+    "translation": "translations of sound",
+}
 
 _log = logging.getLogger("komeet.pipeline")
 
@@ -172,8 +182,7 @@ def worst_case(call: Call, attempt: Attempt, ports: Ports) -> tuple[Bounds, Exte
         )
     limit = extent.output_limit
     if limit is None:
-        limit = min(ports.policy.budget_output_tokens, attempt.candidate.profile.output_limit or 1 << 40)
-        attempt.inserted_limit = limit
+        limit = _most_output(call, attempt, extent, ports)
     most = _bounds(attempt, extent, limit)
     if most is None:
         raise NotAllowed(
@@ -181,6 +190,31 @@ def worst_case(call: Call, attempt: Attempt, ports: Ports) -> tuple[Bounds, Exte
             " the model's input limit is not known); an API key with a budget may not make it."
         )
     return most, extent
+
+
+def _most_output(call: Call, attempt: Attempt, extent: Extent, ports: Ports) -> int:
+    """Return the most output tokens of one answer for which the caller set no limit; sets one, where that can be done.
+
+    Raises:
+        NotAllowed: it can not, and what the model may make at most is not known.
+    """
+    profile = attempt.candidate.profile
+    match call.format.kind:
+        case "generation":
+            attempt.inserted_limit = min(ports.policy.budget_output_tokens, profile.output_limit or 1 << 40)
+            return attempt.inserted_limit
+        case "image" | "image_edit":
+            most = profile.image_output or ports.policy.budget_image_tokens
+        case _:
+            most = profile.output_limit
+    if most is None and (least := _bounds(attempt, extent, 0)) is not None and least == _bounds(attempt, extent, 1):
+        return 0  # nothing is charged for it
+    if most is None:
+        raise NotAllowed(
+            f"How much `{attempt.candidate.model}` may make in answer to this call is not known, so its cost has no"
+            " upper bound; an API key with a budget may not make it. Use another model, or a key without a budget."
+        )
+    return most
 
 
 def _bounds(attempt: Attempt, extent: Extent, output_limit: int) -> Bounds | None:
@@ -239,7 +273,8 @@ async def send(call: Call, attempt: Attempt, ports: Ports) -> None:
             wire=way.target.name,
             path=way.target.path(attempt.candidate.model, stream=envelope.stream),
             body=edited.body,
-            accept=way.target.stream_type if envelope.stream else JSON_TYPE,
+            accept=edited.accept or (way.target.stream_type if envelope.stream else JSON_TYPE),
+            content_type=edited.content_type,
             headers=edited.headers,
             key=edited.key,
             model=attempt.candidate.model,

@@ -52,7 +52,6 @@ _OURS: Final = frozenset(
 """Headers that Komeet sets, or that would change how the message is framed."""
 
 _COMMON: Final = (
-    (b"content-type", b"application/json"),
     (b"accept-encoding", b"identity"),
     (b"user-agent", f"komeet/{__version__}".encode()),
 )
@@ -207,6 +206,7 @@ def outgoing(  # noqa: PLR0913 - a call has that many properties
     body: bytes,
     at_ms: int,
     accept: bytes = JSON_TYPE,
+    content_type: bytes = JSON_TYPE,
     headers: Headers = (),
     key: KeyHeader = "bearer",
     model: str = "",
@@ -218,9 +218,10 @@ def outgoing(  # noqa: PLR0913 - a call has that many properties
         provider: who is asked.
         wire: the name of the format in which it is asked.
         path: the path of the wire format, such as `/chat/completions`; it follows the provider's own prefix.
-        body: the request, as JSON.
+        body: the request.
         at_ms: the time, in Unix milliseconds, for those who want it signed.
         accept: the media type that is asked for.
+        content_type: that of the request.
         headers: further headers of this call, names in lower case; one that the provider sets itself is left out.
         key: how the format shows the key, unless the provider wants it otherwise.
         model: what the provider calls the model, for those who want it in the path.
@@ -237,7 +238,7 @@ def outgoing(  # noqa: PLR0913 - a call has that many properties
     made = Outgoing(
         origin=provider.origin,
         target=_with_query(f"{provider.prefix}{under}{path}", provider.query),
-        headers=(*_COMMON, (b"accept", accept), *shown, *provider.headers, *further),
+        headers=((b"content-type", content_type), *_COMMON, (b"accept", accept), *shown, *provider.headers, *further),
         body=body,
         deadlines=provider.deadlines,
     )
@@ -259,7 +260,7 @@ def probe(provider: Provider, *, key: KeyHeader = "bearer", credential: Credenti
         origin=provider.origin,
         method="GET",
         target=_with_query(provider.prefix + provider.health, provider.query),
-        headers=(*_COMMON[1:], (b"accept", JSON_TYPE), *shown, *provider.headers),
+        headers=(*_COMMON, (b"accept", JSON_TYPE), *shown, *provider.headers),
         body=b"",
         deadlines=provider.deadlines,
     )

@@ -33,6 +33,13 @@ FormatName: TypeAlias = Literal[
     "bedrock_cohere_embeddings",
     "openai_moderations",
     "mistral_moderations",
+    "jina_rerank",
+    "cohere_rerank",
+    "openai_images",
+    "openai_image_edits",
+    "openai_speech",
+    "openai_transcriptions",
+    "openai_translations",
 ]
 """What providers may speak: the names of `wire.formats.FORMATS`."""
 ANY_PROJECT: Final = "project"

@@ -22,11 +22,14 @@ from komeet.core.errors import KomeetError, UpstreamError
 from komeet.core.http import Headers
 from komeet.wire import sse
 from komeet.wire.framing import EVENT_STREAM, Framing
+from komeet.wire.multipart import Form
 
 KeyHeader: TypeAlias = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "sigv4"]
 """How a provider is shown our operator's key: in a header, or by a signature of AWS (`sigv4`)."""
 
-Kind: TypeAlias = Literal["generation", "embedding", "moderation"]
+Kind: TypeAlias = Literal[
+    "generation", "embedding", "moderation", "rerank", "image", "image_edit", "speech", "transcription", "translation"
+]
 """What a call is for: a format is of one kind, and a provider may have formats of several."""
 
 
@@ -49,8 +52,10 @@ class Envelope(Struct, frozen=True, kw_only=True):
     fields: dict[str, Raw]
     """Every member, in order; not to be changed."""
     size: int
-    """Bytes of the body."""
+    """Bytes of the body, but for files in a form."""
     model: str
+    form: Form | None = None
+    """What stands where in a body that is a form; `fields` has the texts that were read of it, as JSON."""
     stream: bool = False
     include_usage: bool = False
     """Whether the caller wants the stream to report usage."""
@@ -95,6 +100,9 @@ class Edited(Struct, frozen=True, kw_only=True):
     headers: Headers = ()
     """Headers that the format needs."""
     key: KeyHeader = "bearer"
+    content_type: bytes = b"application/json"
+    accept: bytes | None = None
+    """The media type that is asked for; None: JSON, or a stream of the format."""
 
 
 class Passed(Struct, frozen=True, kw_only=True):

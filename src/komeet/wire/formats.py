@@ -11,10 +11,13 @@ from komeet.wire.embeddings import cohere, gemini, mistral, titan
 from komeet.wire.embeddings import openai as openai_embeddings
 from komeet.wire.format import Format, Kind
 from komeet.wire.gemini.format import FORMAT as GEMINI
+from komeet.wire.media import images, speech, transcription
 from komeet.wire.moderations import mistral as mistral_moderations
 from komeet.wire.moderations import openai as openai_moderations
 from komeet.wire.openai_chat.format import FORMAT as OPENAI_CHAT
 from komeet.wire.openai_responses.format import FORMAT as OPENAI_RESPONSES
+from komeet.wire.rerank import cohere as cohere_rerank
+from komeet.wire.rerank import jina as jina_rerank
 from komeet.wire.ways import Targets
 
 BOTH_ROLES: Final[Mapping[str, Format]] = MappingProxyType(
@@ -31,8 +34,21 @@ _EMBEDDINGS: Final = (
     titan.TARGET,
 )
 _MODERATIONS: Final = (openai_moderations.TARGET, mistral_moderations.TARGET)
+_RERANK: Final = (jina_rerank.TARGET, cohere_rerank.TARGET)
+_MEDIA: Final = (
+    images.GENERATIONS,
+    images.EDITS,
+    speech.SPEECH,
+    transcription.TRANSCRIPTIONS,
+    transcription.TRANSLATIONS,
+)
 _SINGLE: Final[Targets] = MappingProxyType(
-    {**{each.name: each for each in _EMBEDDINGS}, **{each.name: each for each in _MODERATIONS}}
+    {
+        **{each.name: each for each in _EMBEDDINGS},
+        **{each.name: each for each in _MODERATIONS},
+        **{each.name: each for each in _RERANK},
+        **{each.name: each for each in _MEDIA},
+    }
 )
 
 FORMATS: Final[Targets] = MappingProxyType(

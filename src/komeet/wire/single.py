@@ -1,4 +1,4 @@
-"""Formats of calls that are answered once, in one piece, and generate nothing: embeddings, moderations.
+"""Formats of calls that are answered once, in one piece, and generate nothing: embeddings, moderations, reranking.
 
 As with those that generate (`wire.format`), a format is a caller's, a provider's, or both. These are classes and not
 protocols, so that what kind of call a format is for can be told from its type.
@@ -13,6 +13,7 @@ from msgspec import Struct
 from komeet.canonical.embedding import EmbeddingRequest, EmbeddingResponse
 from komeet.canonical.extent import Extent
 from komeet.canonical.moderation import ModerationRequest, ModerationResponse
+from komeet.canonical.rerank import RerankRequest, RerankResponse
 from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import KomeetError, UpstreamError
@@ -182,3 +183,19 @@ class ModerationTarget(SingleTarget[ModerationRequest, ModerationResponse]):
     __slots__ = ()
 
     kind: Literal["moderation"] = "moderation"
+
+
+class RerankCaller(SingleCaller[RerankRequest, RerankResponse]):
+    """A caller's format of reranking."""
+
+    __slots__ = ()
+
+    kind: Literal["rerank"] = "rerank"
+
+
+class RerankTarget(SingleTarget[RerankRequest, RerankResponse]):
+    """A provider's format of reranking."""
+
+    __slots__ = ()
+
+    kind: Literal["rerank"] = "rerank"

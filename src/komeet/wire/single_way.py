@@ -83,6 +83,18 @@ class SingleWay(Generic[Q, A]):
     def inline(self, url: str, fetched: Inline) -> None:
         """Put what was fetched in the place of its address: nothing was."""
 
+    def streams(self, said: bytes) -> bool:
+        """Whether an answer of this media type is a stream of the provider's format."""
+        return said.startswith(self.target.stream_type)
+
+    def answer_type(self, said: bytes) -> bytes | None:  # noqa: ARG002 - as of other ways
+        """Return the media type of the caller's answer, where that is the provider's; None: the caller's format's."""
+        return None
+
+    def supplemented(self, usage: Usage) -> Usage:
+        """Return a count of ours, with what can be told of the answer that no tokens tell: nothing."""
+        return usage
+
     def tap(self, *, continuable: bool = False) -> Tap:  # noqa: ARG002 - there is nothing to go on with
         """Return what a stream is fed to: there is none."""
         raise InternalError("A call of this kind has no stream.")

@@ -170,6 +170,18 @@ class Way:
         turns = tuple([replace(turn, parts=_inlined(turn.parts, url, fetched)) for turn in request.turns])
         self._asked = replace(self._asked, request=replace(request, turns=turns))
 
+    def streams(self, said: bytes) -> bool:
+        """Whether an answer of this media type is a stream of the provider's format."""
+        return said.startswith(self.target.stream_type)
+
+    def answer_type(self, said: bytes) -> bytes | None:  # noqa: ARG002 - as of other ways
+        """Return the media type of the caller's answer, where that is the provider's; None: the caller's format's."""
+        return None
+
+    def supplemented(self, usage: Usage) -> Usage:
+        """Return a count of ours, with what can be told of the answer that no tokens tell: nothing."""
+        return usage
+
     def tap(self, *, continuable: bool = False) -> Tap:
         """Return what a stream is fed to; `continuable`: another may have to end what this one begins."""
         if self._passing is not None:

@@ -4,23 +4,28 @@ from collections.abc import Mapping
 from typing import Protocol, TypeAlias
 
 from komeet.canonical.part import Inline
+from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import InternalError, KomeetError, UpstreamError
 from komeet.wire.continued import Story
 from komeet.wire.format import Caller, Edited, Envelope, Passed, Tap, Target
+from komeet.wire.media.format import MediaFormat
+from komeet.wire.media_way import MediaWay
 from komeet.wire.single import (
     EmbeddingCaller,
     EmbeddingTarget,
     ModerationCaller,
     ModerationTarget,
+    RerankCaller,
+    RerankTarget,
     SingleCaller,
     SingleTarget,
 )
 from komeet.wire.single_way import SingleWay
 from komeet.wire.way import Answered, Way
 
-AnyCaller: TypeAlias = Caller | EmbeddingCaller | ModerationCaller
-AnyTarget: TypeAlias = Target | EmbeddingTarget | ModerationTarget
+AnyCaller: TypeAlias = Caller | EmbeddingCaller | ModerationCaller | RerankCaller | MediaFormat
+AnyTarget: TypeAlias = Target | EmbeddingTarget | ModerationTarget | RerankTarget | MediaFormat
 Targets: TypeAlias = Mapping[str, AnyTarget]
 """Every format that providers speak, by name."""
 
@@ -64,6 +69,12 @@ class WayLike(Protocol):
 
     def inline(self, url: str, fetched: Inline) -> None: ...
 
+    def streams(self, said: bytes) -> bool: ...
+
+    def answer_type(self, said: bytes) -> bytes | None: ...
+
+    def supplemented(self, usage: Usage) -> Usage: ...
+
     def tap(self, *, continuable: bool = False) -> Tap: ...
 
     def whole(self, body: bytes, *, streamed: bool) -> Answered | UpstreamError: ...
@@ -87,7 +98,7 @@ def way_between(  # noqa: PLR0913 - as `way.Way`
         WireError: 400, the request has to be understood whole, and cannot be.
         InternalError: they are of different kinds.
     """
-    if not isinstance(caller, SingleCaller) and not isinstance(target, SingleTarget):
+    if not isinstance(caller, SingleCaller | MediaFormat) and not isinstance(target, SingleTarget | MediaFormat):
         # First, since it is the usual case, and the looks below take longer than making the way does.
         return Way(
             caller,
@@ -105,5 +116,9 @@ def way_between(  # noqa: PLR0913 - as `way.Way`
             return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
         case ModerationCaller(), ModerationTarget():
             return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
+        case RerankCaller(), RerankTarget():
+            return SingleWay(caller, target, envelope, pass_through=pass_through, strict=strict)
+        case MediaFormat(), MediaFormat() if caller.name == target.name:
+            return MediaWay(target, envelope)
         case _:
             raise InternalError(f"{caller.name} cannot be answered in {target.name}.")

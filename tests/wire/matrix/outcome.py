@@ -11,7 +11,8 @@ from komeet.catalog.profile import Profile
 from komeet.core.errors import WireError
 from komeet.wire.format import NOWHERE, Target, Where
 from komeet.wire.formats import BOTH_ROLES, FORMATS
-from komeet.wire.single import EmbeddingTarget, ModerationTarget
+from komeet.wire.media.format import MediaFormat
+from komeet.wire.single import SingleTarget
 from komeet.wire.way import Way
 
 ADDRESSES: Final = {"gemini": Where("/v1beta/models/m:generateContent")}
@@ -29,7 +30,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
 def target_of(name: str) -> Target:
     """Return a format that answers, in the provider's role."""
     found = FORMATS[name]
-    assert not isinstance(found, EmbeddingTarget | ModerationTarget)
+    assert not isinstance(found, SingleTarget | MediaFormat)
     return found
 
 

@@ -13,7 +13,15 @@ from komeet.providers.provider import Provider
 
 _VERSION: Final = re.compile(r"20[0-9]{2}-[0-9]{2}-[0-9]{2}(-preview)?")
 _PATH: Final = "/openai/deployments/{model}"
-_FORMATS: Final = ("openai_chat", "openai_embeddings")
+_FORMATS: Final = (
+    "openai_chat",
+    "openai_embeddings",
+    "openai_images",
+    "openai_image_edits",
+    "openai_speech",
+    "openai_transcriptions",
+    "openai_translations",
+)
 """What it has under a deployment. Responses has the deployment in the body, and is better asked at `/openai/v1`."""
 
 

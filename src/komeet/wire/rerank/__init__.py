@@ -1,0 +1,1 @@
+"""Reranking: one module for each format, which do not know each other, and what they share."""
