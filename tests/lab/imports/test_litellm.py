@@ -156,9 +156,7 @@ def test_a_password_in_an_address_is_not_repeated() -> None:
 def test_the_longest_prefix_says_whose_a_model_is(model: str) -> None:
     found = of(entry("a", model, aws_region_name="eu-west-1", aws_access_key_id="canary"))
     assert route(found, "a") == [{"candidates": [{"model": "bedrock/m:0"}]}]
-    assert provider(found, "bedrock")["aws"] == {"access_key_id": "${AWS_ACCESS_KEY_ID}", "region": "eu-west-1"} or (
-        provider(found, "bedrock")["aws"]["region"] == "eu-west-1"
-    )
+    assert provider(found, "bedrock")["aws"] == {"access_key_id": "${AWS_ACCESS_KEY_ID}", "region": "eu-west-1"}
     assert "canary" not in repr(found)
 
 
@@ -280,3 +278,9 @@ def test_what_has_another_shape_is_said_with_its_path(text: str, says: str) -> N
 
 def test_an_empty_file_comes_to_nothing() -> None:
     assert read("").config == {"providers": []}
+
+
+def test_a_reference_without_a_name_is_said_and_the_provider_s_own_variable_is_used() -> None:
+    found = of(entry("a", "anthropic/x", api_key="os.environ/"))
+    assert provider(found, "anthropic")["api_key"] == "${ANTHROPIC_API_KEY}"
+    assert kinds(found, "model_list[0].litellm_params.api_key") == {"missing"}

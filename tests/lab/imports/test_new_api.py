@@ -127,9 +127,9 @@ def test_groups_are_tags() -> None:
     (route,) = found.config["routes"]
     assert [(group["candidates"][0]["model"], group.get("when")) for group in route["groups"]] == [
         ("deepseek/m", None),
-        ("openai/m", {"without_tags": ["vip"]}),
         ("xai/m", {"tags": ["vip"]}),
-    ] or len(route["groups"]) == 3
+        ("openai/m", {"without_tags": ["vip"]}),
+    ]
     assert "channels[].group" in paths(found, "differs")
 
 

@@ -199,7 +199,7 @@ def _keys(parameters: Node, place: Place | None, reading: Reading) -> tuple[str,
         return ()
     if is_reference(key) and referred(key) is None:
         reading.notes.missing(parameters.at("api_key"), "names no variable that Komeet could read")
-        return ()
+        return _keys_by_default(parameters, place, reading)
     name = "" if place.base_url is None or place.base_url.startswith("$") else name_of(place.base_url)
     wanted = f"IMPORTED_{name if place.row is None else place.row.name}_KEY"
     return (reading.variables.secret(key, wanted, f"a key, at {parameters.at('api_key')}"),)
