@@ -19,6 +19,7 @@ from komeet.config.limits import rules_of
 from komeet.config.load import ConfigError
 from komeet.config.models import leading, lifecycle_of, policy_of
 from komeet.config.own import own_prices
+from komeet.config.placement import placements_of
 from komeet.config.prices import load_book
 from komeet.config.routes import breaker_of, retry_of, routes_of
 from komeet.config.sales import sales_of
@@ -223,6 +224,7 @@ class Gateway:
             limits=limits,
             once=self._store.once,
             cache=self._cache(),
+            placements=placements_of(self._config.placement),
             sales=sales_of(self._config.sales),
             observers=(self._store.requests, self.metrics, UnpricedAlarm(self._clock)),
             policy=_policy(self._config),

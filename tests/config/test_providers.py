@@ -68,3 +68,11 @@ def test_a_custom_address_that_bills_like_another() -> None:
     text = "providers: [{name: mine, base_url: 'https://example.com/v1', prices_of: openai, stream_usage: never}]"
     provider = find(parse(text, {}), {}).providers[0]
     assert (provider.price_id, provider.stream_usage, provider.prefix) == ("openai", "never", "/v1")
+
+
+def test_a_demand_that_no_provider_meets_is_a_mistake_of_the_file() -> None:
+    box = "{name: box, base_url: 'http://127.0.0.1:9/v1', tags: [eu]}"
+    with pytest.raises(ConfigError, match=r"placement\[0\]\.require: no provider has the tag 'own'"):
+        parse(f"providers: [{box}]\nplacement: [{{require: [eu, own]}}]\n", {})
+    config = parse(f"providers: [{box}]\nplacement: [{{require: [eu]}}]\n", {})
+    assert find(config, {}).providers[0].tags == ("eu",)

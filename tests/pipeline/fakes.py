@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from komeet.access.keys import Key, digest
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
@@ -27,6 +29,7 @@ from komeet.providers.provider import Provider, StreamUsage, make
 from komeet.routing.directory import Directory, Known
 from komeet.routing.health import HealthBook
 from komeet.routing.learned import Learned
+from komeet.routing.placement import Placement, Placements
 from komeet.routing.retry import Retries, RetryPolicy
 from komeet.routing.route import Route, Router
 from komeet.wire.formats import BOTH_ROLES
@@ -316,6 +319,8 @@ class World:
     """Names of further providers."""
     credentials: tuple[Credential, ...] = ()
     """Of the first provider; none of them: all have the same one."""
+    provider_tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    placements: tuple[Placement, ...] = ()
     turns: Credentials = field(default_factory=Credentials)
     routes: tuple[Route, ...] = ()
     retry: RetryPolicy = field(default_factory=lambda: RetryPolicy(attempts=1))
@@ -354,6 +359,7 @@ class World:
             )
             for name in ("maker", *self.others)
         )
+        providers = tuple(replace(one, tags=self.provider_tags.get(one.name, ())) for one in providers)
         if self.credentials:
             providers = (providers[0].holding(self.credentials), *providers[1:])
         directory = Directory[Provider](
@@ -366,6 +372,7 @@ class World:
             router=Router(directory, self.routes, self.health),
             retries=Retries(self.retry),
             credentials=self.turns,
+            placements=Placements(self.placements),
             chance=lambda: 0.5,
             sleep=self.sleep,
             learned=self.learned,

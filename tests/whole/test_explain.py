@@ -55,6 +55,16 @@ def test_what_a_key_may_not_do_is_what_it_would_be_told(gateway: Gateway) -> Non
     assert told["refused"]["status"] == 403
 
 
+def test_a_limit_that_has_no_room_is_said_and_nothing_is_taken_from_it(gateway: Gateway) -> None:
+    key = gateway.create_key("limited", "--rpm", "1", "--tpm", "500")
+    for _ in range(3):
+        assert ask(gateway, {"request": CALL | {"max_tokens": 50}}, key).json["refused"] is None
+    refused = ask(gateway, {"request": CALL | {"max_tokens": 5000}}, key).json["refused"]
+    assert refused["status"] == 429
+    assert "500 tokens per minute" in refused["message"]
+    assert "never fit" in refused["message"]
+
+
 @pytest.mark.parametrize(
     ("question", "param"),
     [

@@ -16,6 +16,7 @@ from komeet.catalog.lifecycle import Lifecycle
 from komeet.config.exact import Exact, Moment, exact_of, moment_of
 from komeet.config.limits import mistake
 from komeet.config.models import leading, lifecycle_of
+from komeet.config.placement import misplaced
 from komeet.config.schema import Config
 from komeet.core.hosts import is_this_machine
 from komeet.core.secrets import Secret
@@ -210,6 +211,8 @@ def _check_routes(config: Config) -> None:
         lifecycle_of(config.models, Lifecycle())
     except ValueError as error:
         raise ConfigError(str(error)) from None
+    if (wrong := misplaced(config.placement, [tag for one in config.providers or () for tag in one.tags])) is not None:
+        raise ConfigError(wrong)
     names = [route.name for route in config.routes]
     for index, route in enumerate(config.routes):
         if route.name in aliases:

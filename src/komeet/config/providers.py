@@ -127,6 +127,7 @@ def _named(wanted: Wanted, row: Row | None, environment: Mapping[str, str]) -> P
         stream_usage=wanted.stream_usage or made.stream_usage,
         formats=wanted.formats or made.formats,
         losses=wanted.losses,
+        tags=wanted.tags,
         price_id=wanted.prices_of or made.price_id,
     )
     return _of_version(wanted, row, made, environment)

@@ -8,6 +8,7 @@ from komeet.config.caching import Cache
 from komeet.config.credentials import Credential, Google
 from komeet.config.limits import Limit
 from komeet.config.models import Aliases, Catalog, Models
+from komeet.config.placement import Placement, ProviderTag
 from komeet.config.pricing import Price, Sale
 from komeet.config.routes import Failover, Route
 from komeet.core.secrets import Secret
@@ -223,6 +224,10 @@ class Provider(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Meta(description="What becomes of calls that lose something on the way to it; default: `translation.losses`."),
     ] = None
     headers: Annotated[dict[str, str], Meta(description="Headers added to every call.")] = {}
+    tags: Annotated[
+        tuple[ProviderTag, ...],
+        Meta(description="What you say of it, such as `eu` or `no-training`: calls may demand it (`placement`)."),
+    ] = ()
     tls: Annotated[
         ProviderTls, Meta(description="Authorities and a certificate for it alone, before those of `connections.tls`.")
     ] = ProviderTls()
@@ -429,6 +434,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[Route, ...], Meta(description="Names that stand for several models (docs/routing.md).")
     ] = ()
     aliases: Aliases = {}
+    placement: Annotated[
+        tuple[Placement, ...], Meta(description="Where the calls of which keys may go, by tags of providers.")
+    ] = ()
     models: Annotated[Models, Meta(description="What becomes of models that their provider has shut down.")] = Models()
     catalog: Annotated[Catalog, Meta(description="What is said of models to those who have no key.")] = Catalog()
     failover: Annotated[

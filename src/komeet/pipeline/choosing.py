@@ -7,6 +7,7 @@ from komeet.ledger.port import Subject
 from komeet.pipeline.call import Call
 from komeet.pipeline.plan import AnyCandidate, Plan
 from komeet.pipeline.ports import Ports
+from komeet.routing.placement import REQUIRE
 from komeet.routing.route import Moment
 from komeet.routing.traits import Traits, traits_of
 
@@ -25,7 +26,22 @@ def plan_of(call: Call, ports: Ports) -> Plan:
         Moment(now=ports.clock.monotonic(), chance=ports.chance),
         answers=call.format.kind == "generation",
     )
-    return Plan(asked, order, lambda candidate: refusal(call, candidate, ports))
+    key = call.known_key
+    required = ports.placements.required(key.name, key.tags, call.request.headers.get(REQUIRE))
+    return Plan(asked, order, lambda candidate: _misplaced(candidate, required) or refusal(call, candidate, ports))
+
+
+def _misplaced(candidate: AnyCandidate, required: frozenset[str]) -> KomeetError | None:
+    """Return why a call that demands these tags of providers does not go there; what stays here may answer all."""
+    provider = candidate.provider
+    lacking = required.difference(provider.tags)
+    if not lacking or provider.embedded:
+        return None
+    return NotAllowed(
+        f"This call may only go to providers that are tagged {', '.join(sorted(required))}; {provider.name} lacks"
+        f" {', '.join(sorted(lacking))}.",
+        param="model",
+    )
 
 
 def refusal(call: Call, candidate: AnyCandidate, ports: Ports) -> KomeetError | None:

@@ -69,7 +69,7 @@ class Explanation(Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     refused: Refusal | None = None
-    """What the caller would get, where nobody would be asked."""
+    """What the caller would get, where nobody would be asked: nobody may be, or a rate limit has no room."""
 
 
 async def explain(call: Call, ports: Ports) -> Explanation:
@@ -90,13 +90,14 @@ async def explain(call: Call, ports: Ports) -> Explanation:
     while (choice := plan.take()) is not None:
         found.append(await _explained(call, choice.candidate, choice.why, ports))
     refusals = [one.refused for one in found]
+    limited = ports.limits.refusal(call)
     return Explanation(
         model=asked,
         route=route,
         alias_of=alias_of,
         candidates=tuple(found),
         left_out=tuple(_left_out(one) for one in plan.passed),
-        refused=refusals[0] if all(refusals) else None,
+        refused=_refusal(limited) if limited is not None else refusals[0] if all(refusals) else None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from msgspec import Struct, convert
 
 from komeet.access.keys import NO_LIMITS, Key
-from komeet.core.errors import LimitExceeded, Unavailable
+from komeet.core.errors import KomeetError, LimitExceeded, Unavailable
 from komeet.limits.headers import duration, headers_of
 from komeet.limits.limit import Grant, Kind, Limit, Scope, Taken, Verdict, Want
 from komeet.limits.rules import Amounts, Rule, Subject, amounts_of, limits_of
@@ -123,6 +123,23 @@ class Limiter:
         if taken is None or _soon(taken.refusal, bound.wait) is not None:
             taken = await self._wait(key, wants, bound)
         self._admitted(call, taken, tokens)
+
+    def refusal(self, call: Call) -> KomeetError | None:
+        """Return what `admit` would refuse the call with, were it made now and did not wait; nothing is taken."""
+        key = call.known_key
+        if self._table is None or (not self._rules and key.limits == NO_LIMITS):
+            return None
+        bound = self._bound(key, call.known_plan.first)
+        tokens = _estimate(call, bound.least_tokens) if bound.least_tokens else 0
+        try:
+            verdicts = self._table.take([Want(limit, 0) for limit in bound.limits]).verdicts
+        except Unavailable as error:
+            return error
+        for verdict in verdicts:
+            units = tokens if verdict.limit.kind is Kind.TOKENS else 1
+            if units > verdict.remaining:
+                return _without_room(verdict, units)
+        return None
 
     def look(self, call: Call) -> None:
         """Tell the caller of a call that went wrong before it was counted how the limits of its key stand."""
@@ -251,6 +268,15 @@ def _soon(refusal: Verdict | None, wait: float) -> float | None:
 
 def _kept_waiting() -> LimitExceeded:
     return LimitExceeded("More calls of this API key wait for their turn than will have it in time.", retry_after=1.0)
+
+
+def _without_room(verdict: Verdict, units: int) -> LimitExceeded:
+    limit, left = verdict.limit, max(0, verdict.remaining)
+    needed = f"{units:,} tokens" if limit.kind is Kind.TOKENS else "1"
+    if units > limit.amount:
+        return LimitExceeded(f"The limit is {limit}: this call, which may take {needed}, would never fit.")
+    again = "" if limit.kind is Kind.CONCURRENT else f" It has all its room again in {duration(verdict.reset)}."
+    return LimitExceeded(f"The limit of {limit} has room for {left:,}, and this call needs {needed}.{again}")
 
 
 def _refused(refusal: Verdict, tokens: int) -> LimitExceeded:

@@ -23,6 +23,7 @@ from komeet.pipeline.once import Memory
 from komeet.providers.provider import Provider
 from komeet.routing.directory import Directory
 from komeet.routing.learned import Learned
+from komeet.routing.placement import Placements
 from komeet.routing.retry import Retries
 from komeet.routing.route import Router
 from komeet.wire.ways import Targets
@@ -117,5 +118,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     chance: Callable[[], float] = secrets.SystemRandom().random
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     limits: Limiter = field(default_factory=Limiter)
+    placements: Placements = field(default_factory=Placements)
+    """Where calls may go."""
     sales: Sales = field(default_factory=Sales)
     """What customers are charged."""

@@ -89,6 +89,8 @@ class Provider(Struct, frozen=True, kw_only=True):
     """Whether its tokens cost nothing: a price of zero that is known."""
     free_models: tuple[str, ...] = ()
     """Patterns of the models of which that is so, where it is not so of all."""
+    tags: tuple[str, ...] = ()
+    """What the operator says of it: where it is, what it does with prompts."""
     rank: int = 30
     """Who answers first where several offer a model: the lowest."""
     prefixed: bool = False
