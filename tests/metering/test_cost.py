@@ -17,7 +17,7 @@ from komeet.canonical.usage import Usage
 from komeet.catalog.book import Book
 from komeet.catalog.price import FREE, ModelPrice, Rates, Step
 from komeet.core.money import PerMillion
-from komeet.metering.cost import cost
+from komeet.metering.cost import cost, saved_by_cache
 
 Json = dict[str, Any]
 
@@ -245,3 +245,17 @@ def test_contradictory_numbers_never_make_a_cost_negative_or_less_than_a_part(us
         charged * 1_000_000
         >= max(usage.cache_read - usage.cache_read_audio - usage.cache_read_image, 0) * rate - 500_000
     )
+
+
+def test_what_a_prompt_cache_saves_is_the_difference_to_the_plain_price() -> None:
+    rates = Rates(
+        input=PerMillion(2_000_000_000),
+        cache_read=PerMillion(200_000_000),
+        cache_write=PerMillion(2_500_000_000),
+        output=PerMillion(8_000_000_000),
+    )
+    price = ModelPrice(version="v", steps=(Step(above=-1, rates=rates),))
+    read, written = Usage(input=1_000, cache_read=900, output=10), Usage(input=1_000, cache_write=900, output=10)
+    assert saved_by_cache(read, price, tier=None) == 900 * 1_800
+    assert saved_by_cache(written, price, tier=None) == -900 * 500
+    assert saved_by_cache(Usage(input=1_000, output=10), price, tier=None) == 0

@@ -47,6 +47,9 @@ FULL = CallRecord(
     bytes_out=345,
     losses=("temperature",),
     upstream_request_id="up_1",
+    cache="miss",
+    saved=Nano(7),
+    prompt_saved=Nano(-9),
     trail=(
         Tried(model="a/m", why="as listed", sent=True, status=503, said="Pas d\u00e9faut"),
         Tried(model="b", why="n"),

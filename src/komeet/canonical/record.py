@@ -70,6 +70,8 @@ class CallRecord(Struct, frozen=True, kw_only=True):
     """`hit`, `miss`, `refreshed` or `bypassed`; empty: the response cache had nothing to do with it."""
     saved: Nano = Nano(0)
     """What a hit would have cost: what the provider billed for the answer when it was made."""
+    prompt_saved: Nano = Nano(0)
+    """What the provider's prompt cache saved of the cost; less than 0 where writing to it cost more."""
     request_body: bytes | None = None
     """Only where the key asks for bodies to be kept."""
     response_body: bytes | None = None

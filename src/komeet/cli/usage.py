@@ -11,6 +11,7 @@ from komeet.cli.output import fail, money, print_json
 from komeet.cli.setup import existing_files
 from komeet.cli.table import Column, table
 from komeet.cli.usage_export import export
+from komeet.cli.usage_savings import show_savings
 from komeet.core.clock import SystemClock
 from komeet.core.money import dollars
 from komeet.store.errors import StoreError
@@ -28,6 +29,7 @@ _NAMED = ("key", "user", "project", "organisation")
 
 program = new_program()
 program.command()(export)
+program.command(name="savings")(show_savings)
 
 
 @program.callback(invoke_without_command=True)

@@ -1,5 +1,7 @@
 """Usage to money: exact integers, rounded once."""
 
+from msgspec.structs import replace
+
 from komeet.canonical.usage import Usage
 from komeet.catalog.price import ModelPrice, Rates, Step
 from komeet.core.money import Nano, settle
@@ -17,6 +19,18 @@ def cost(usage: Usage, price: ModelPrice, *, tier: str | None) -> Nano:
     reported and no remainder is negative: never less than the provider could mean.
     """
     return settle(exact_cost(usage, price, tier=tier))
+
+
+def saved_by_cache(usage: Usage, price: ModelPrice, *, tier: str | None) -> Nano:
+    """Return what the provider's prompt cache saved: the cost if nothing had been read from it or written to it, less \
+the cost.
+
+    Arguments are those of `cost`. Less than 0 where writing cost more than reading saved.
+    """
+    if not (usage.cache_read or usage.cache_write):
+        return Nano(0)
+    plain = replace(usage, cache_read=0, cache_write=0, cache_write_1h=0, cache_read_audio=0, cache_read_image=0)
+    return Nano(cost(plain, price, tier=tier) - cost(usage, price, tier=tier))
 
 
 def exact_cost(usage: Usage, price: ModelPrice, *, tier: str | None) -> int:

@@ -3,6 +3,7 @@
 from komeet.canonical.record import CallRecord
 from komeet.canonical.usage import Usage
 from komeet.core.money import Nano
+from komeet.metering.cost import saved_by_cache
 from komeet.pipeline.answer import KEPT_BODY
 from komeet.pipeline.call import REFUSED, Attempt, Call
 from komeet.pipeline.ports import Ports
@@ -46,6 +47,7 @@ def record(call: Call, ports: Ports) -> None:
         trail=trail_of(call),
         cache=call.cache,
         saved=hit.cost if hit else Nano(0),
+        prompt_saved=_prompt_saved(attempt),
         request_body=call.request.body[:KEPT_BODY] if keep else None,
         response_body=_received(call, attempt) if keep else None,
     )
@@ -59,6 +61,12 @@ def _received(call: Call, attempt: Attempt | None) -> bytes | None:
     if call.hit is not None and call.told is not None:
         return call.told[:KEPT_BODY]
     return b"".join(attempt.received)[:KEPT_BODY] if attempt and attempt.received else None
+
+
+def _prompt_saved(attempt: Attempt | None) -> Nano:
+    if attempt is None or attempt.usage is None or attempt.candidate.price is None:
+        return Nano(0)
+    return saved_by_cache(attempt.usage, attempt.candidate.price, tier=attempt.service_tier)
 
 
 def _error(call: Call, attempt: Attempt | None) -> str:

@@ -233,6 +233,7 @@ def _row(record: CallRecord) -> tuple[Any, ...]:
         _trail_text(record.trail),
         record.cache,
         record.saved,
+        record.prompt_saved,
         record.request_body,
         record.response_body,
     )
@@ -261,5 +262,6 @@ def _record(row: RowMapping) -> CallRecord:
         "losses": names_of(row["losses"]),
         "cost": Nano(row["cost"]),
         "saved": Nano(row["saved"]),
+        "prompt_saved": Nano(row["prompt_saved"]),
     }
     return CallRecord(**plain, usage=usage_of(row))

@@ -40,7 +40,7 @@ class Line(Struct, frozen=True):
 
 
 LEDGER_LINE = Line("ledger", "ledger_0003", LEDGER)
-REQUESTS_LINE = Line("requests", "requests_0005", REQUESTS)
+REQUESTS_LINE = Line("requests", "requests_0006", REQUESTS)
 CACHE_LINE = Line("cache", "cache_0001", CACHE)
 
 

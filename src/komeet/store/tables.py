@@ -429,6 +429,7 @@ requests = Table(
     Column("trail", Text, nullable=False, server_default=text("''")),
     Column("cache", Text, nullable=False, server_default=text("''")),
     Column("saved", BigInteger, nullable=False, server_default=text("0")),
+    Column("prompt_saved", BigInteger, nullable=False, server_default=text("0")),
     Column("request_body", LargeBinary),
     Column("response_body", LargeBinary),
 )

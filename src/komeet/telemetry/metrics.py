@@ -68,6 +68,12 @@ class Metrics:
         self._saved = Counter(
             "komeet_cache_saved_nanodollars", "What the hits would have cost, in nano-US-dollars", registry=registry
         )
+        self._prompt_saved = Counter(
+            "komeet_prompt_cache_saved_nanodollars",
+            "What prompt caches of providers saved, in nano-US-dollars; without calls for which they cost more",
+            names,
+            registry=registry,
+        )
         self._pairs: set[tuple[str, str]] = set()
         self._series: dict[tuple[str, str, int], _Series] = {}
         """By provider, model and status: looking labels up takes longer than counting."""
@@ -86,6 +92,8 @@ class Metrics:
         self._count_usage(pair, series, record.usage)
         if record.cost:
             series.cost.inc(record.cost)
+        if record.prompt_saved > 0:
+            self._prompt_saved.labels(*pair).inc(record.prompt_saved)
         if record.estimated:
             self._estimated.labels(*pair).inc()
         if record.unpriced:
