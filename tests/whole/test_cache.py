@@ -100,6 +100,17 @@ def test_the_same_call_is_answered_once_more_and_costs_nothing(running: Gateway,
     assert counter(running, "komeet_cache_saved_nanodollars_total") == before[1] + paid.cost
 
 
+def test_what_was_saved_is_shown(running: Gateway, upstream: Upstream) -> None:
+    key = running.create_key("saver")
+    first, second = ask(running, "save", key), ask(running, "save", key)
+    assert (verdict(first), verdict(second)) == ("miss", "hit")
+    assert logged(running, second).saved == logged(running, first).cost > 0
+    said = running.command("usage", "savings", "--by", "key", "--json")
+    rows = [row for row in json.loads(said.stdout) if row["cache_hits"] == 1 and row["calls"] == 2]
+    assert logged(running, first).cost in [row["cache_saved_nano"] for row in rows]
+    assert "answered from the cache" in running.command("usage", "savings").stdout
+
+
 def test_nobody_who_does_not_ask_gets_an_old_answer(running: Gateway, upstream: Upstream) -> None:
     assert verdict(ask(running, "unasked")) == "miss"
     plain = ask(running, "unasked", how=None)
