@@ -26,6 +26,19 @@ def since(text: str, now_ms: int) -> int:
     return _date(text)
 
 
+def between(first: str | None, last: str | None, now_ms: int) -> tuple[int | None, int | None]:
+    """Return the Unix milliseconds that `--since` and `--until` mean, as `since` reads them; None: that end is open.
+
+    Raises:
+        ValueError: one of them is neither a span nor a date, or the first is not before the last.
+    """
+    begins = None if first is None else since(first, now_ms)
+    ends = None if last is None else since(last, now_ms)
+    if begins is not None and ends is not None and begins >= ends:
+        raise ValueError(f"--since {first} is not before --until {last}")
+    return begins, ends
+
+
 def _date(text: str) -> int:
     try:
         at = datetime.fromisoformat(text.strip())

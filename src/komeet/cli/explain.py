@@ -55,10 +55,10 @@ def explain_call(
     of `komeet chat`: budgets, limits and rights are that key's. With `--request`, the request log is read instead.
     """
     configure("error", "text")
-    setup = read(config, data_dir)
     if request:
-        explain_past(setup, request, as_json=as_json)
+        explain_past(config, data_dir, request, as_json=as_json)
         return
+    setup = read(config, data_dir)
     call = _call(model, prompt, file)
     place = place_of(setup.config.server, port)
     if not is_up(place):

@@ -1,16 +1,15 @@
 """`komeet explain --request`: what happened to a call, candidate by candidate."""
 
-from contextlib import closing
+from pathlib import Path
 from typing import Final
 
 from msgspec import to_builtins
 
 from komeet.canonical.record import CallRecord, Tried
 from komeet.cli.output import console, escape, fail, money, print_json
-from komeet.cli.setup import Setup, databases_of
+from komeet.cli.setup import existing_files
 from komeet.cli.table import Column, table
 from komeet.routing.route import AS_ASKED
-from komeet.store.database import Store
 from komeet.store.errors import StoreError
 from komeet.store.request_log import find_request
 
@@ -25,11 +24,11 @@ _COLUMNS: Final = (
 )
 
 
-def explain_past(setup: Setup, request: str, *, as_json: bool) -> None:
+def explain_past(config: Path | None, data_dir: Path | None, request: str, *, as_json: bool) -> None:
     """Print who was asked for a call that was made, and what came of it."""
     try:
-        with closing(Store.open_for_cli(setup.data_dir, databases_of(setup.config))) as files:
-            found = find_request(files.requests, request)
+        with existing_files(config, data_dir) as files:
+            found = None if files is None else find_request(files.requests, request)
     except StoreError as error:
         fail(str(error))
     if found is None:

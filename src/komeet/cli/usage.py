@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from komeet.cli.duration import since as start_of
+from komeet.cli.duration import between
 from komeet.cli.options import AsJson, ConfigFile, DataDir, new_program
 from komeet.cli.output import fail, money, print_json
 from komeet.cli.setup import existing_files
@@ -63,14 +63,10 @@ def usage(
     """
     if context.invoked_subcommand is not None:
         return
-    now = SystemClock().unix_ms()
     try:
-        first = None if since is None else start_of(since, now)
-        last = None if until is None else start_of(until, now)
+        first, last = between(since, until, SystemClock().unix_ms())
     except ValueError as error:
         fail(str(error))
-    if first is not None and last is not None and first >= last:
-        fail(f"--since {since} is not before --until {until}")
     _check(zone)
     try:
         with existing_files(config, data_dir) as files:

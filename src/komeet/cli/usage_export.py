@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 import typer
 
-from komeet.cli.duration import since as start_of
+from komeet.cli.duration import between
 from komeet.cli.options import ConfigFile, DataDir
 from komeet.cli.output import fail
 from komeet.cli.setup import existing_files
@@ -48,14 +48,10 @@ def export(
     """
     if in_focus and each == "attempt":
         fail("--focus has a line for each hour; leave out --each attempt")
-    now = SystemClock().unix_ms()
     try:
-        first = None if since is None else start_of(since, now)
-        last = None if until is None else start_of(until, now)
+        first, last = between(since, until, SystemClock().unix_ms())
     except ValueError as error:
         fail(str(error))
-    if first is not None and last is not None and first >= last:
-        fail(f"--since {since} is not before --until {until}")
     if each == "hour":
         first = None if first is None else first // _HOUR_MS * _HOUR_MS
         last = None if last is None else -(-last // _HOUR_MS) * _HOUR_MS

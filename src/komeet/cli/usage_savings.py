@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from komeet.cli.duration import since as start_of
+from komeet.cli.duration import between
 from komeet.cli.options import AsJson, ConfigFile, DataDir
 from komeet.cli.output import fail, money, print_json
 from komeet.cli.setup import existing_files
@@ -43,10 +43,8 @@ def show_savings(
     Of each call at the prices that it was billed at, from the request log, as far back as that is kept. What a prompt
     cache saves is below zero where writing to it cost more than reading from it saved.
     """
-    now = SystemClock().unix_ms()
     try:
-        first = None if since is None else start_of(since, now)
-        last = None if until is None else start_of(until, now)
+        first, last = between(since, until, SystemClock().unix_ms())
     except ValueError as error:
         fail(str(error))
     try:

@@ -14,7 +14,6 @@ from komeet.core.errors import (
 )
 from komeet.pipeline.answer import elapsed_us
 from komeet.pipeline.call import Attempt, Call
-from komeet.pipeline.plan import AnyCandidate
 from komeet.pipeline.ports import Ports
 from komeet.pipeline.settle import settle
 from komeet.pipeline.stages import ATTEMPT
@@ -46,7 +45,7 @@ async def answer(call: Call, ports: Ports) -> None:
             call.fault = call.fault or left_alone
             choice = plan.take()
             continue
-        error = await _ask(call, replace(choice, candidate=_in_time(call, candidate, ports)), health, ports)
+        error = await _ask(call, _in_time(call, choice, ports), health, ports)
         if error is None:
             return
         errors.append(error)
@@ -182,13 +181,15 @@ def _left_alone(choice: Choice[Provider], call: Call, health: Health, ports: Por
     return error
 
 
-def _in_time(call: Call, candidate: AnyCandidate, ports: Ports) -> AnyCandidate:
-    """Return the candidate with no more time than is left of what the first one had for all of its answer."""
+def _in_time(call: Call, choice: Choice[Provider], ports: Ports) -> Choice[Provider]:
+    """Return the choice with no more time than is left of what the first one had for all of its answer."""
     if not call.attempts:
-        return candidate
+        return choice
+    candidate = choice.candidate
     provider = candidate.provider
     elapsed = ports.clock.monotonic() - call.request.arrived
     left = max(call.known_plan.first.provider.deadlines.total - elapsed, 0.001)
     if provider.deadlines.total <= left:
-        return candidate
-    return replace(candidate, provider=replace(provider, deadlines=replace(provider.deadlines, total=left)))
+        return choice
+    hurried = replace(provider, deadlines=replace(provider.deadlines, total=left))
+    return replace(choice, candidate=replace(candidate, provider=hurried))

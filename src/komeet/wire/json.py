@@ -73,6 +73,11 @@ def encode_object(fields: dict[str, Raw]) -> bytes:
     return _encoder.encode(fields)
 
 
+def renamed(fields: dict[str, Raw], model: str) -> bytes:
+    """Return `fields` as one JSON object, with another model."""
+    return encode_object(fields | {"model": Raw(_encoder.encode(model))})
+
+
 def _unique(body: bytes, most: int) -> dict[str, Raw]:
     """Decode the top level of `body`, checking that no name appears twice; at most `most` of them."""
     names = 0

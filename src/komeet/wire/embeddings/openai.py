@@ -17,7 +17,7 @@ from komeet.wire.embeddings.said import PURPOSES
 from komeet.wire.embeddings.shape import Whole, counted, parse, read, text
 from komeet.wire.embeddings.vectors import encoding_of, write_vector
 from komeet.wire.format import NOWHERE, Edited, Envelope, Where
-from komeet.wire.json import encode_object
+from komeet.wire.json import encode_object, renamed
 from komeet.wire.members import INT
 from komeet.wire.single import EmbeddingCaller, EmbeddingTarget
 
@@ -99,7 +99,7 @@ class _Passing:
     __slots__ = ()
 
     def edit(self, envelope: Envelope, model: str) -> Edited:
-        return Edited(body=encode_object(envelope.fields | {"model": Raw(_encoder.encode(model))}))
+        return Edited(body=renamed(envelope.fields, model))
 
     def read_whole(self, envelope: Envelope, body: bytes) -> _Metered | UpstreamError | None:
         whole = read(body)

@@ -19,7 +19,7 @@ from komeet.core.http import Headers
 from komeet.wire import openai_errors
 from komeet.wire.format import ID_HEADERS, NOWHERE, Edited, Envelope, Passed, Tap, Where, Whole
 from komeet.wire.framing import EVENT_STREAM
-from komeet.wire.json import encode_object, parse_object
+from komeet.wire.json import parse_object, renamed
 from komeet.wire.media.tap import render_stream_error
 from komeet.wire.members import BOOL, INT, STRING, missing, read, wrong_type
 from komeet.wire.multipart import Form, is_form, read_form
@@ -102,8 +102,7 @@ class MediaFormat(ABC):
         form = envelope.form
         if form is not None:
             return Edited(body=form.replaced("model", model), content_type=form.content_type, accept=_ANY)
-        fields = envelope.fields | {"model": Raw(_encoder.encode(model))}
-        return Edited(body=encode_object(fields), accept=_ANY)
+        return Edited(body=renamed(envelope.fields, model), accept=_ANY)
 
     def names_stream_options(self, body: bytes) -> bool:  # noqa: ARG002 - nothing is asked that could be
         """Whether a refusal is about having been asked for usage."""

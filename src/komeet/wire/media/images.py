@@ -17,6 +17,7 @@ from komeet.wire.media.format import MediaFormat, MediaKind, count_of, model_of,
 from komeet.wire.media.tap import Events, MediaTap
 from komeet.wire.media.usage import parse_usage
 from komeet.wire.members import NULL, missing
+from komeet.wire.multipart import Form
 from komeet.wire.openai_errors import parse_stream_error
 
 _NO_ERROR: Final = frozenset({b"null", b"false", b'""', b"{}"})
@@ -70,14 +71,7 @@ class OpenAIImages(MediaFormat):
         fields, form, size = read_fields(body, headers, _TEXTS)
         if form is not None:
             raise WireError("This call is JSON, not a form: send it as application/json.", code="invalid_json")
-        needed(fields, "prompt")
-        return Envelope(
-            fields=fields,
-            size=size,
-            model=model_of(fields),
-            stream=truth_of(fields, "stream", None),
-            candidates=count_of(fields, "n", None) or 1,
-        )
+        return _envelope(fields, None, size)
 
     def measure(self, envelope: Envelope) -> Extent:
         return Extent(bytes=envelope.size, candidates=envelope.candidates)
@@ -125,15 +119,7 @@ class OpenAIImageEdits(OpenAIImages):
             raise missing("images")
         if form is not None and not form.named("image", "image[]"):
             raise missing("image")
-        needed(fields, "prompt")
-        return Envelope(
-            fields=fields,
-            form=form,
-            size=size,
-            model=model_of(fields),
-            stream=truth_of(fields, "stream", form),
-            candidates=count_of(fields, "n", form) or 1,
-        )
+        return _envelope(fields, form, size)
 
     def measure(self, envelope: Envelope) -> Extent:
         """Pictures are no text, however they are sent; as JSON they are named by address or id."""
@@ -141,6 +127,18 @@ class OpenAIImageEdits(OpenAIImages):
         if form is None:
             return Extent(bytes=envelope.size, media=1, external=True, candidates=envelope.candidates)
         return Extent(bytes=envelope.size, media=len(form.named(*_FILES)), candidates=envelope.candidates)
+
+
+def _envelope(fields: dict[str, Raw], form: Form | None, size: int) -> Envelope:
+    needed(fields, "prompt")
+    return Envelope(
+        fields=fields,
+        form=form,
+        size=size,
+        model=model_of(fields),
+        stream=truth_of(fields, "stream", form),
+        candidates=count_of(fields, "n", form) or 1,
+    )
 
 
 GENERATIONS: Final = OpenAIImages()

@@ -14,7 +14,7 @@ from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import Garbled, UpstreamError, WireError
 from komeet.wire.format import NOWHERE, Edited, Envelope, Where
-from komeet.wire.json import encode_object, parse_object
+from komeet.wire.json import encode_object, parse_object, renamed
 from komeet.wire.members import NULL, STRING, Members, read
 from komeet.wire.moderations.counts import counted
 from komeet.wire.moderations.inputs import input_text, parse_inputs, told_input
@@ -150,7 +150,7 @@ class _Passing:
     __slots__ = ()
 
     def edit(self, envelope: Envelope, model: str) -> Edited:
-        return Edited(body=encode_object(envelope.fields | {"model": Raw(_encoder.encode(model))}))
+        return Edited(body=renamed(envelope.fields, model))
 
     def read_whole(self, envelope: Envelope, body: bytes) -> _Metered | UpstreamError | None:  # noqa: ARG002
         answer = _read(body)

@@ -13,7 +13,7 @@ from komeet.canonical.usage import Usage
 from komeet.catalog.profile import Profile
 from komeet.core.errors import UpstreamError, WireError
 from komeet.wire.format import NOWHERE, Edited, Envelope, Where
-from komeet.wire.json import encode_object, parse_object
+from komeet.wire.json import encode_object, parse_object, renamed
 from komeet.wire.members import ARRAY, BOOL, INT, OBJECT, STRING, Members, missing, read, wrong_type
 from komeet.wire.rerank import shape
 from komeet.wire.single import RerankCaller, RerankTarget
@@ -150,7 +150,7 @@ class _Passing:
     __slots__ = ()
 
     def edit(self, envelope: Envelope, model: str) -> Edited:
-        return Edited(body=encode_object(envelope.fields | {"model": Raw(_encoder.encode(model))}))
+        return Edited(body=renamed(envelope.fields, model))
 
     def read_whole(self, envelope: Envelope, body: bytes) -> _Metered | UpstreamError | None:  # noqa: ARG002
         whole = shape.read(body)
